@@ -1,0 +1,35 @@
+"""What all tests share: the embedded PostgreSQL and Redis, started once per session (and per xdist worker)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from webapp.local import postgres, redis
+from webapp.local.sockets import socket_folder
+
+
+@dataclass(frozen=True)
+class Services:
+    """Addresses of the running servers, and the folder they keep their data in."""
+
+    database_url: str
+    redis_url: str
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """A real PostgreSQL and a real Redis, made for tests: nothing of theirs is synced to disk or kept."""
+    folder = tmp_path_factory.mktemp("services")
+    sockets = socket_folder(folder)
+    database = postgres.start(folder / "postgres", sockets, test=True)
+    try:
+        broker = redis.start(folder / "redis", sockets, test=True)
+        try:
+            yield Services(database.url, broker.url, folder)
+        finally:
+            broker.stop()
+    finally:
+        database.stop()

@@ -1,0 +1,1 @@
+"""The web application, for a WSGI server: `gunicorn wsgi:app`."""
