@@ -9,6 +9,8 @@ import pytest
 from webapp.local import postgres, redis
 from webapp.local.sockets import socket_folder
 
+pytest_plugins = ["tests.fixtures"]
+
 
 @dataclass(frozen=True)
 class Services:

@@ -1,0 +1,79 @@
+"""The scheduler: starts what is due and sweeps for what a lost queue or a dead process has left behind.
+
+Any number may run; the one that holds the advisory lock works, the others wait to take over.
+"""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from sqlalchemy import text
+
+from webapp import broker
+from webapp.app import create_app
+from webapp.db import db
+
+log = logging.getLogger(__name__)
+
+LOCK = 7_362_001  # the advisory lock of the one scheduler
+HEARTBEAT = "sendoff:scheduler"
+HEARTBEAT_TTL = 15
+
+#: What to do and how often, in seconds. Each task opens its own transactions.
+TASKS: list[tuple[float, Callable[[], object]]] = []
+
+
+def beat() -> None:
+    """Say that the scheduler lives (read by /healthz)."""
+    broker.client().set(HEARTBEAT, "1", ex=HEARTBEAT_TTL)
+
+
+def run(stop: threading.Event) -> None:
+    """Hold the lock and run the tasks until told to stop; a task that fails is logged and tried again."""
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": LOCK}):
+            if stop.wait(1):
+                return
+        due = [0.0 for _ in TASKS]
+        while not stop.is_set():
+            connection.execute(text("SELECT 1"))  # the lock is ours only as long as this connection lives
+            for number, (interval, task) in enumerate(TASKS):
+                if time.monotonic() >= due[number]:
+                    due[number] = time.monotonic() + interval
+                    attempt(task)
+            attempt(beat)
+            stop.wait(0.5)
+
+
+def attempt(task: Callable[[], object]) -> None:
+    """Run one task; its failure must not keep the others from running."""
+    try:
+        task()
+    except Exception:
+        log.exception("The scheduler's task %s failed; it is tried again", getattr(task, "__name__", task))
+    finally:
+        db.session.remove()
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; start over when the database was away."""
+    app = create_app()
+    stop = threading.Event()
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
+    while not stop.is_set():
+        with app.app_context():
+            attempt(lambda: run(stop))
+        stop.wait(1)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,62 @@
+"""An RQ worker for one queue: `python -m jobs.worker send`."""
+
+import ctypes
+import os
+import signal
+import sys
+from typing import Any
+
+from flask import Flask
+from rq import Queue, Worker
+from rq.job import Job
+
+from webapp import broker
+from webapp.app import create_app
+from webapp.db import db
+from webapp.queue import QUEUES
+
+PR_SET_PDEATHSIG = 1
+
+
+class AppWorker(Worker):
+    """Runs each job in a child with the app's context; the child dies with its worker, also on kill -9."""
+
+    app: Flask
+
+    def main_work_horse(self, job: Job, queue: Queue) -> None:
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # the worker died before the line above
+            os._exit(1)
+        super().main_work_horse(job, queue)
+
+    def perform_job(self, job: Job, queue: Queue) -> bool:
+        with self.app.app_context():
+            db.engine.dispose(close=False)  # connections of the parent are not ours
+            done: bool = super().perform_job(job, queue)
+            return done
+
+
+def main(argv: list[str]) -> int:
+    """Work on the queue that is named until told to stop."""
+    if len(argv) != 1 or argv[0] not in QUEUES:
+        sys.stderr.write(f"Name one queue: {', '.join(QUEUES)}.\n")
+        return 2
+    app = create_app()
+    connection = broker.client()
+    queue = Queue(argv[0], connection=connection, serializer="json")
+    worker: Any = AppWorker(
+        [queue],
+        connection=connection,
+        serializer="json",
+        job_monitoring_interval=5,
+        worker_ttl=30,
+        maintenance_interval=30,
+    )
+    worker.app = app
+    worker.work(logging_level="WARNING")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,66 @@
+"""The application factory: the table of contents of Sendoff."""
+
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Flask
+from flask_babel import Babel
+from flask_migrate import Migrate
+
+from webapp import broker, models
+from webapp.db import db
+from webapp.settings import Settings
+from webapp.web import login, requests
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Return the app, wired; settings come from the environment unless given."""
+    settings = settings or Settings.from_env()
+    app = Flask(
+        "webapp",
+        root_path=str(ROOT / "webapp"),
+        template_folder=str(ROOT / "templates"),
+        static_folder=str(ROOT / "static"),
+    )
+    app.config.update(flask_config(settings))
+    app.extensions["settings"] = settings
+    broker.configure(settings.redis_url)
+    db.init_app(app)
+    Migrate(app, db, directory=str(ROOT / "webapp" / "migrations"))
+    Babel(app)
+    requests.init_app(app)
+    login.init_app(app)
+    for blueprint in blueprints():
+        app.register_blueprint(blueprint)
+    return app
+
+
+def flask_config(settings: Settings) -> dict[str, Any]:
+    """Return what Flask and its extensions read, made from the settings."""
+    return {
+        "SECRET_KEY": settings.secret_key,
+        "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        "SQLALCHEMY_ENGINE_OPTIONS": {
+            "pool_size": settings.database_pool,
+            "max_overflow": settings.database_pool,
+            "pool_pre_ping": True,
+            "pool_recycle": 1800,
+        },
+        "MAX_CONTENT_LENGTH": settings.max_upload_mb * 1_000_000,
+        "MAX_FORM_MEMORY_SIZE": settings.max_form_mb * 1_000_000,
+        "PERMANENT_SESSION_LIFETIME": settings.session_hours * 3600,
+        "SESSION_COOKIE_NAME": "__Host-sendoff" if settings.secure_cookies else "sendoff",
+        "SESSION_COOKIE_SECURE": settings.secure_cookies,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+    }
+
+
+def blueprints() -> tuple[Blueprint, ...]:
+    """Every feature's pages."""
+    return ()
+
+
+__all__ = ["create_app", "models"]

@@ -1,0 +1,147 @@
+"""Contacts, lists, topics, suppression and imports."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp.db import Big, Id, Model
+
+
+class Contact(Model):
+    """A person with one e-mail address.
+
+    Two contacts may share an address (a household): only the first of them, by order of lists, gets a delivery.
+    `email_norm` is the address as it is compared (lower case, IDNA domain), None when missing or invalid;
+    `invalid_reason` is the code of why it is invalid, found once when the address is stored.
+    """
+
+    __tablename__ = "contact"
+    __table_args__ = (
+        Index("ix_contact_email_norm", "email_norm"),
+        Index("uq_contact_external_id", "external_id", unique=True, postgresql_where=text("external_id IS NOT NULL")),
+        Index(
+            "ix_contact_last_name_lower", func.lower(Column("last_name")), postgresql_ops={"lower": "text_pattern_ops"}
+        ),
+        Index(
+            "ix_contact_first_name_lower",
+            func.lower(Column("first_name")),
+            postgresql_ops={"lower": "text_pattern_ops"},
+        ),
+    )
+
+    id: Mapped[Id]
+    external_id: Mapped[str | None]
+    email: Mapped[str | None]
+    email_norm: Mapped[str | None]
+    invalid_reason: Mapped[str | None]
+    first_name: Mapped[str] = mapped_column(default="", server_default="")
+    last_name: Mapped[str] = mapped_column(default="", server_default="")
+    language: Mapped[str | None]
+    country: Mapped[str | None]
+    company: Mapped[str] = mapped_column(default="", server_default="")
+    attributes: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    import_id: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class ContactList(Model):
+    """A static set of contacts."""
+
+    __tablename__ = "contact_list"
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(unique=True)
+    description: Mapped[str] = mapped_column(default="")
+    folder_id: Mapped[int | None] = mapped_column(ForeignKey("folder.id"))
+    created_at: Mapped[datetime]
+
+
+class ListMember(Model):
+    __tablename__ = "list_member"
+
+    list_id: Mapped[Big] = mapped_column(ForeignKey("contact_list.id", ondelete="CASCADE"), primary_key=True)
+    contact_id: Mapped[Big] = mapped_column(ForeignKey("contact.id", ondelete="CASCADE"), primary_key=True, index=True)
+    added_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Topic(Model):
+    """What a contact subscribes to."""
+
+    __tablename__ = "topic"
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(unique=True)
+    description: Mapped[str] = mapped_column(default="")
+
+
+class Subscription(Model):
+    """Whether a contact wants a topic; no row means never asked, which counts as not subscribed."""
+
+    __tablename__ = "subscription"
+
+    topic_id: Mapped[Big] = mapped_column(ForeignKey("topic.id", ondelete="CASCADE"), primary_key=True)
+    contact_id: Mapped[Big] = mapped_column(ForeignKey("contact.id", ondelete="CASCADE"), primary_key=True, index=True)
+    subscribed: Mapped[bool]
+    changed_at: Mapped[datetime]
+    source: Mapped[str]
+
+
+class Suppression(Model):
+    """An address that is never written to. `cause`: unsubscribed, hard_bounce, complaint or manual."""
+
+    __tablename__ = "suppression"
+
+    id: Mapped[Id]
+    email_norm: Mapped[str] = mapped_column(unique=True)
+    cause: Mapped[str]
+    source: Mapped[str] = mapped_column(default="")
+    created_at: Mapped[datetime]
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
+
+
+class Import(Model):
+    """One uploaded CSV: first uploaded, then mapped, then run. `counts` is what the live page shows."""
+
+    __tablename__ = "import"
+
+    id: Mapped[Id]
+    filename: Mapped[str]
+    size: Mapped[Big]
+    status: Mapped[str] = mapped_column(default="uploaded")  # uploaded, queued, running, done, cancelled, failed
+    encoding: Mapped[str | None]
+    separator: Mapped[str | None]
+    columns: Mapped[list[Any]] = mapped_column(default=list)
+    mapping: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    problem: Mapped[str | None]
+    created_at: Mapped[datetime]
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
+    started_at: Mapped[datetime | None]
+    heartbeat_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class ImportPart(Model):
+    """A piece of the uploaded file (nothing lives on local disk, so that any worker can run the import)."""
+
+    __tablename__ = "import_part"
+
+    import_id: Mapped[Big] = mapped_column(ForeignKey("import.id", ondelete="CASCADE"), primary_key=True)
+    no: Mapped[int] = mapped_column(primary_key=True)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class ImportReject(Model):
+    """A row that could not be imported, with the reason, to be mended and uploaded again."""
+
+    __tablename__ = "import_reject"
+
+    import_id: Mapped[Big] = mapped_column(ForeignKey("import.id", ondelete="CASCADE"), primary_key=True)
+    line: Mapped[int] = mapped_column(primary_key=True)
+    column: Mapped[str | None]
+    reason: Mapped[str]
+    row: Mapped[list[Any]] = mapped_column(default=list)

@@ -1,0 +1,29 @@
+"""The one place that knows Redis. What is in Redis may vanish at any time: PostgreSQL holds the truth."""
+
+from functools import lru_cache
+
+import redis
+from redis.exceptions import ConnectionError as BrokerDown
+from redis.exceptions import RedisError
+
+__all__ = ["BrokerDown", "RedisError", "client", "configure"]
+
+_url: list[str] = []
+
+
+def configure(url: str) -> None:
+    """Say which Redis to use: `redis://…`, `rediss://…` or `unix:///path`."""
+    _url[:] = [url]
+
+
+def client() -> "redis.Redis":
+    """Return this process's client; its pool is shared and safe across forks."""
+    if not _url:
+        raise RuntimeError("broker.configure() was not called.")
+    return _connect(_url[0])
+
+
+@lru_cache(maxsize=4)
+def _connect(url: str) -> "redis.Redis":
+    # Answers are bytes: RQ and binary streams need them so.
+    return redis.Redis.from_url(url, socket_connect_timeout=2, health_check_interval=30)

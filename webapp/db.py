@@ -1,0 +1,83 @@
+"""The database: one base class, one way to commit, and what happens after a commit."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated, Any
+
+import psycopg
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import BigInteger, DateTime, Identity, MetaData, SmallInteger, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+Id = Annotated[int, mapped_column(BigInteger, Identity(), primary_key=True)]
+Big = Annotated[int, mapped_column(BigInteger)]
+Small = Annotated[int, mapped_column(SmallInteger)]
+
+
+class Model(DeclarativeBase):
+    """Base of all tables. Times are aware and in UTC; text has no length in the database, forms bound it."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own spelling
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+        str: Text,
+    }
+
+
+# Tests bind the session to one connection and roll everything back; a savepoint then stands for each commit.
+db = SQLAlchemy(metadata=Model.metadata, session_options={"join_transaction_mode": "create_savepoint"})
+
+_AFTER = "after_commit"
+
+
+@contextmanager
+def transaction() -> Iterator[None]:
+    """Commit what the block did, or roll all of it back; the only place that commits.
+
+    Callbacks given to `after_commit` inside the block run once the data is safe, and never if it was rolled back.
+    """
+    session = db.session()
+    if session.info.get("open"):
+        raise RuntimeError("A transaction is open already: one request or job is one transaction.")
+    session.info["open"] = True
+    session.info[_AFTER] = {}
+    try:
+        yield
+        session.commit()
+    except BaseException:
+        session.rollback()
+        session.info[_AFTER] = {}
+        raise
+    finally:
+        session.info["open"] = False
+    callbacks = session.info.pop(_AFTER)
+    for callback in callbacks.values():
+        callback()
+
+
+def after_commit(callback: Callable[[], None], *, key: object | None = None) -> None:
+    """Run `callback` when the open transaction has been committed; callbacks with the same `key` run once."""
+    session = db.session()
+    if not session.info.get("open"):
+        raise RuntimeError("after_commit() needs an open transaction().")
+    session.info[_AFTER].setdefault(key if key is not None else object(), callback)
+
+
+def driver() -> psycopg.Connection[Any]:
+    """Return the session's own psycopg connection (same transaction), for COPY and server-side cursors."""
+    connection = db.session.connection().connection.driver_connection
+    if not isinstance(connection, psycopg.Connection):
+        raise TypeError("The database driver is not psycopg 3.")
+    return connection

@@ -1,0 +1,42 @@
+"""The partitions of `message` and `exclusion`: one pair of tables for each preparation that is kept."""
+
+from sqlalchemy import text
+
+from webapp.db import db
+
+#: An outcome is written into the same page (HOT) as long as half of it is free (FACTS: no index on what changes).
+_STORAGE = {"message": "WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.4)", "exclusion": ""}
+
+
+def name(table: str, preparation_id: int) -> str:
+    """Return the name of the partition a preparation fills."""
+    return f"{table}_{int(preparation_id)}"
+
+
+def create(preparation_id: int) -> None:
+    """Create the two tables of a preparation, not attached yet and without indexes, to be filled in bulk."""
+    for table, storage in _STORAGE.items():
+        part = name(table, preparation_id)
+        db.session.execute(text(f"CREATE TABLE {part} (LIKE {table} INCLUDING DEFAULTS) {storage}"))
+
+
+def attach(preparation_id: int, *, delivery_id: int) -> None:
+    """Index the filled tables and make them the delivery's own; what was attached for it before must be dropped first."""
+    keys = {"message": "seq", "exclusion": "contact_id"}
+    for table, key in keys.items():
+        part = name(table, preparation_id)
+        db.session.execute(text(f"ALTER TABLE {part} ADD PRIMARY KEY (delivery_id, {key})"))
+        db.session.execute(
+            text(
+                f"ALTER TABLE {part} ADD CONSTRAINT own CHECK (delivery_id = {int(delivery_id)} AND delivery_id IS NOT NULL)"
+            )
+        )
+        db.session.execute(text(f"ALTER TABLE {table} ATTACH PARTITION {part} FOR VALUES IN ({int(delivery_id)})"))
+        db.session.execute(text(f"ALTER TABLE {part} DROP CONSTRAINT own"))
+        db.session.execute(text(f"ANALYZE {part}"))
+
+
+def drop(preparation_id: int) -> None:
+    """Drop the tables of a preparation; their space is free at once."""
+    for table in _STORAGE:
+        db.session.execute(text(f"DROP TABLE IF EXISTS {name(table, preparation_id)}"))

@@ -1,0 +1,11 @@
+"""All tables, so that migrations and relationships see every one of them."""
+
+from webapp.accounts import models as accounts
+from webapp.audience import models as audience
+from webapp.db import Model
+from webapp.deliveries import models as deliveries
+from webapp.mail import outbox
+from webapp.sending import models as sending
+from webapp.tracking import models as tracking
+
+__all__ = ["Model", "accounts", "audience", "deliveries", "outbox", "sending", "tracking"]

@@ -1,0 +1,51 @@
+"""Names of the jobs, and `later()`: enqueue once the transaction is safe.
+
+RQ only says "look now". Every job can be run twice, late or not at all: the scheduler sweeps for work that PostgreSQL
+says is due, so a queue that was emptied costs seconds.
+"""
+
+import logging
+from typing import Any
+
+from rq import Queue
+from rq.exceptions import DuplicateJobError
+
+from webapp import broker
+from webapp.db import after_commit
+
+log = logging.getLogger(__name__)
+
+#: Name of a job → (queue, function, longest time in seconds).
+JOBS: dict[str, tuple[str, str, int]] = {
+    "prepare.run": ("prepare", "jobs.prepare.run", 3600),
+    "send.deliver": ("send", "jobs.send.deliver", 300),
+    "mail.send": ("mail", "jobs.mail.send", 120),
+    "mail.proof": ("mail", "jobs.mail.proof", 120),
+    "imports.run": ("imports", "jobs.imports.run", 3600),
+}
+QUEUES = ("prepare", "send", "mail", "imports")
+
+
+def later(name: str, *args: Any, unique: str | None = None) -> None:
+    """Enqueue job `name` after the commit; with `unique`, not if one of that id waits or runs already."""
+    after_commit(lambda: push(name, *args, unique=unique), key=("later", name, args))
+
+
+def push(name: str, *args: Any, unique: str | None = None) -> None:
+    """Enqueue at once. If Redis is away, the sweep of the scheduler does it when it is back."""
+    queue_name, function, timeout = JOBS[name]
+    try:
+        queue = Queue(queue_name, connection=broker.client(), serializer="json")
+        queue.enqueue(
+            function,
+            args=args,
+            job_id=unique,
+            unique=unique is not None,
+            job_timeout=timeout,
+            result_ttl=0,
+            failure_ttl=7 * 86400,
+        )
+    except DuplicateJobError:
+        log.debug("Job %s is queued already", unique)
+    except broker.RedisError as error:
+        log.warning("Could not queue %s%s: %s", name, args, error)
