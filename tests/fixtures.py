@@ -31,7 +31,7 @@ class Client(FlaskClient):
 
 
 @pytest.fixture(scope="session")
-def app(services: Any, tmp_path_factory: pytest.TempPathFactory) -> Flask:
+def app(services: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     settings = Settings.from_env(
         {
             "DATABASE_URL": services.database_url,
@@ -49,7 +49,10 @@ def app(services: Any, tmp_path_factory: pytest.TempPathFactory) -> Flask:
     with app.app_context():
         upgrade()
         db.session.remove()
-    return app
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+    broker.client().close()
 
 
 @pytest.fixture
