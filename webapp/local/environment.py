@@ -79,6 +79,8 @@ def reason(said: str) -> str:
 
 def make_venv() -> None:
     """The environment, made once; made anew when the Python it was made with is gone."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file is run by whatever Python is there
+        raise SetUpError(f"Sendoff needs Python 3.11 or later; this is {sys.version.split()[0]}")
     if PYTHON.exists() and subprocess.run([PYTHON, "-c", ""], check=False, capture_output=True).returncode == 0:  # noqa: S603
         return
     try:
@@ -208,8 +210,6 @@ def main() -> int:
     parser.add_argument("--browser", action="store_true", help="also the browser of the tests")
     options = parser.parse_args()
     try:
-        if sys.version_info < (3, 11):  # noqa: UP036 - this file is run by whatever Python is there
-            raise SetUpError(f"Sendoff needs Python 3.11 or later; this is {sys.version.split()[0]}")
         make_venv()
         dev = options.dev or (VENV / ".installed-requirements-dev.txt").exists()
         install("requirements-dev.txt" if dev else "requirements.txt")
