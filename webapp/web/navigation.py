@@ -1,0 +1,55 @@
+"""Where a person can go from every page: what they may see, in one table."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import current_app, request, url_for
+from flask_babel import gettext, lazy_gettext
+
+from webapp.web import i18n
+
+#: Endpoint, words, right, and the paths that belong to it.
+MAIN: tuple[tuple[str, Any, str, tuple[str, ...]], ...] = (
+    ("deliveries.index", lazy_gettext("Deliveries"), "view", ("/deliveries",)),
+    ("audience.index", lazy_gettext("Contacts"), "view", ("/contacts", "/lists", "/imports", "/suppression", "/topics")),
+    ("wall.index", lazy_gettext("Live wall"), "view", ("/wall",)),
+    ("accounts.settings", lazy_gettext("Settings"), "admin", ("/settings", "/users", "/roles", "/relays")),
+)
+OWN: tuple[tuple[str, Any, str], ...] = (
+    ("accounts.profile", lazy_gettext("Profile and time zone"), "person"),
+    ("accounts.notices", lazy_gettext("Notices"), "bell"),
+    ("mailbox.index", lazy_gettext("Caught mail"), "inbox"),
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A link of the navigation."""
+
+    label: str
+    href: str
+    here: bool = False
+    icon: str | None = None
+
+
+def places() -> list[Place]:
+    """Return the main navigation for this reader."""
+    return [
+        Place(str(label), url_for(endpoint), here=_here(url_for(endpoint), paths))
+        for endpoint, label, right, paths in MAIN
+        if endpoint in current_app.view_functions and i18n.may(right)
+    ]
+
+
+def own_places() -> list[Place]:
+    """Return what stands in the menu of the user."""
+    found = [
+        Place(str(label), url_for(endpoint), icon=icon)
+        for endpoint, label, icon in OWN
+        if endpoint in current_app.view_functions
+    ]
+    return found or [Place(gettext("Deliveries"), "/", icon="send")]
+
+
+def _here(href: str, paths: tuple[str, ...]) -> bool:
+    return request.path == href or any(request.path == path or request.path.startswith(path + "/") for path in paths)
