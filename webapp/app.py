@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Flask
-from flask_babel import Babel
 from flask_migrate import Migrate
 
 from webapp import broker, models
 from webapp.db import db
 from webapp.settings import Settings
-from webapp.web import login, requests
+from webapp.web import errors, filters, htmx, i18n, login, requests, security
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,9 +28,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     broker.configure(settings.redis_url)
     db.init_app(app)
     Migrate(app, db, directory=str(ROOT / "webapp" / "migrations"))
-    Babel(app)
-    requests.init_app(app)
-    login.init_app(app)
+    for part in (htmx, i18n, filters, errors, security, requests, login):
+        part.init_app(app)
     for blueprint in blueprints():
         app.register_blueprint(blueprint)
     return app

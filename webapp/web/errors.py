@@ -30,22 +30,36 @@ class Words:
 BY_STATUS = {
     400: Words(_l("This request cannot be understood"), _l("Go back, reload the page and try again.")),
     403: Words(_l("You may not do this"), _l("Your permissions do not allow this."), "lock", "plain"),
-    404: Words(_l("There is nothing here"), _l("It may have been deleted, or the address has a typing error."), "question", "plain"),
+    404: Words(
+        _l("There is nothing here"),
+        _l("It may have been deleted, or the address has a typing error."),
+        "question",
+        "plain",
+    ),
     405: Words(_l("This request cannot be understood"), _l("Go back, reload the page and try again.")),
-    409: Words(_l("Somebody else was faster"), _l("Things have changed since this page was shown. Look at it afresh, then decide.")),
+    409: Words(
+        _l("Somebody else was faster"),
+        _l("Things have changed since this page was shown. Look at it afresh, then decide."),
+    ),
     413: Words(_l("This is too large"), _l("The file or text is larger than what is accepted here.")),
     422: Words(_l("This cannot be used as it is"), _l("Go back and look at what was filled in.")),
     429: Words(_l("Too many attempts"), _l("Wait a little, then try again."), "clock"),
     500: Words(
         _l("Something went wrong here"),
-        _l("It is not your fault. It has been written to the log; try again, and tell your administrator if it comes back."),
+        _l(
+            "It is not your fault. It has been written to the log; try again, and tell your administrator if it comes back."
+        ),
         tone="bad",
     ),
-    503: Words(_l("Sendoff is not quite there"), _l("A part of it does not answer. It goes on by itself when it is back.")),
+    503: Words(
+        _l("Sendoff is not quite there"), _l("A part of it does not answer. It goes on by itself when it is back.")
+    ),
 }
 DATABASE_DOWN = Words(
     _l("The database does not answer"),
-    _l("Nothing is lost: what was sent is recorded, and everything goes on when the database is back. Try again in a moment."),
+    _l(
+        "Nothing is lost: what was sent is recorded, and everything goes on when the database is back. Try again in a moment."
+    ),
 )
 REDIS_DOWN = Words(
     _l("The message broker (Redis) does not answer"),

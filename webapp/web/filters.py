@@ -80,7 +80,9 @@ def state_key(state: object) -> str:
 def asset(name: str) -> str:
     """Return the URL of a file in static/, with a part that changes when the file does."""
     folder = Path(current_app.static_folder or "static")
-    return f"{request.script_root if request else ''}/static/{name}?v={_version(folder / name, _changed(folder / name))}"
+    return (
+        f"{request.script_root if request else ''}/static/{name}?v={_version(folder / name, _changed(folder / name))}"
+    )
 
 
 def _changed(path: Path) -> int:

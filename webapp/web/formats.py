@@ -9,6 +9,7 @@ from babel.numbers import format_decimal
 
 NARROW = "\u202f"  # narrow no-break space
 HARD = "\u00a0"  # no-break space
+MINUS = "\u2212"
 
 #: Patterns of day, day with year, and whole day, by language.
 DAYS = {
@@ -34,7 +35,7 @@ def number(value: float, *, locale: str, digits: int | None = None) -> str:
     """Write a number: 48,211 or 48 211 or 48.211; `digits` fixes the decimals."""
     pattern = None if digits is None else "#,##0" + ("." + "0" * digits if digits else "")
     text = format_decimal(value, format=pattern, locale=locale)
-    return text.replace("-", "−")
+    return text.replace("-", MINUS)
 
 
 def percent(value: float, *, locale: str, digits: int = 1) -> str:

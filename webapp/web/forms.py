@@ -22,7 +22,7 @@ def stripped(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
-class Form(FlaskForm):
+class Form(FlaskForm):  # type: ignore[misc] # flask_wtf is not typed
     """Base of all forms. The CSRF token is checked for every POST of the app, so fields speak for themselves."""
 
     class Meta:
@@ -40,8 +40,9 @@ class Form(FlaskForm):
 class LineField(StringField):
     """A line of text: blanks taken off, control characters refused."""
 
-    def __init__(self, *args: Any, filters: Any = (), validators: Any = (), **kwargs: Any) -> None:
-        super().__init__(*args, filters=[stripped, *filters], validators=[*validators, no_control_characters], **kwargs)
+    def __init__(self, label: Any = None, validators: Any = (), filters: Any = (), **kwargs: Any) -> None:
+        checks = [*validators, no_control_characters]
+        super().__init__(label, validators=checks, filters=[stripped, *filters], **kwargs)
 
 
 def shown_again(template: str, **context: Any) -> Response:

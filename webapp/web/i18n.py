@@ -7,12 +7,13 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import Flask, g, has_request_context, request
-from flask_babel import Babel, gettext
+from flask_babel import Babel
 from flask_login import current_user
 from sqlalchemy.exc import SQLAlchemyError
 
 from webapp import clock as the_clock
 from webapp.web import formats
+from webapp.words import gettext
 
 LANGUAGES = ("en", "nb", "sv", "nl")
 ACCEPTED = {"en": "en", "nb": "nb", "no": "nb", "nn": "nb", "da": "nb", "sv": "sv", "nl": "nl"}
@@ -142,13 +143,14 @@ def moment(at: datetime | None, *, start: bool = True) -> str:
     if at is None:
         return ""
     time = clock(at)
-    texts = {
-        -1: gettext("Yesterday, %(time)s", time=time) if start else gettext("yesterday, %(time)s", time=time),
-        0: gettext("Today, %(time)s", time=time) if start else gettext("today, %(time)s", time=time),
-        1: gettext("Tomorrow, %(time)s", time=time) if start else gettext("tomorrow, %(time)s", time=time),
-    }
     away = formats.days_between(at, the_clock.now(), zone())
-    return texts.get(away) or f"{day(at)}, {time}"
+    if away == -1:
+        return str(gettext("Yesterday, %(time)s", time=time) if start else gettext("yesterday, %(time)s", time=time))
+    if away == 0:
+        return str(gettext("Today, %(time)s", time=time) if start else gettext("today, %(time)s", time=time))
+    if away == 1:
+        return str(gettext("Tomorrow, %(time)s", time=time) if start else gettext("tomorrow, %(time)s", time=time))
+    return f"{day(at)}, {time}"
 
 
 def duration(length: timedelta | float | None) -> str:
@@ -167,10 +169,10 @@ def ago(at: datetime | None) -> str:
         return ""
     away = the_clock.now() - at
     if abs(away) < timedelta(seconds=5):
-        return gettext("now")
+        return str(gettext("now"))
     if away < timedelta():
-        return gettext("in %(time)s", time=about(-away))
-    return gettext("%(time)s ago", time=about(away))
+        return str(gettext("in %(time)s", time=about(-away)))
+    return str(gettext("%(time)s ago", time=about(away)))
 
 
 def size(count: int | None) -> str:

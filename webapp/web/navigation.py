@@ -4,21 +4,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import current_app, request, url_for
-from flask_babel import gettext, lazy_gettext
 
 from webapp.web import i18n
+from webapp.words import _l, gettext
 
 #: Endpoint, words, right, and the paths that belong to it.
 MAIN: tuple[tuple[str, Any, str, tuple[str, ...]], ...] = (
-    ("deliveries.index", lazy_gettext("Deliveries"), "view", ("/deliveries",)),
-    ("audience.index", lazy_gettext("Contacts"), "view", ("/contacts", "/lists", "/imports", "/suppression", "/topics")),
-    ("wall.index", lazy_gettext("Live wall"), "view", ("/wall",)),
-    ("accounts.settings", lazy_gettext("Settings"), "admin", ("/settings", "/users", "/roles", "/relays")),
+    ("deliveries.index", _l("Deliveries"), "view", ("/deliveries",)),
+    (
+        "audience.index",
+        _l("Contacts"),
+        "view",
+        ("/contacts", "/lists", "/imports", "/suppression", "/topics"),
+    ),
+    ("wall.index", _l("Live wall"), "view", ("/wall",)),
+    ("accounts.settings", _l("Settings"), "admin", ("/settings", "/users", "/roles", "/relays")),
 )
 OWN: tuple[tuple[str, Any, str], ...] = (
-    ("accounts.profile", lazy_gettext("Profile and time zone"), "person"),
-    ("accounts.notices", lazy_gettext("Notices"), "bell"),
-    ("mailbox.index", lazy_gettext("Caught mail"), "inbox"),
+    ("accounts.profile", _l("Profile and time zone"), "person"),
+    ("accounts.notices", _l("Notices"), "bell"),
+    ("mailbox.index", _l("Caught mail"), "inbox"),
 )
 
 

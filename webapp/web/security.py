@@ -10,21 +10,15 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from webapp.errors import NotAllowed
 from webapp.words import _l
 
-CSP = "; ".join([
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    "img-src 'self' data:",
-    "connect-src 'self'",
-    "font-src 'self'",
-    "frame-src 'self'",
-    "worker-src 'self'",
-    "form-action 'self'",
-    "base-uri 'none'",
-    "frame-ancestors 'none'",
-])
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; "
+    "frame-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 #: For a message shown in a frame: it may show pictures and its own styles, and do nothing. The frame is our own page's.
-MESSAGE_CSP = "sandbox; default-src 'none'; img-src https: http: data:; style-src 'unsafe-inline'; font-src data:; frame-ancestors 'self'"
+MESSAGE_CSP = (
+    "sandbox; default-src 'none'; img-src https: http: data:; style-src 'unsafe-inline'; font-src data:; "
+    "frame-ancestors 'self'"
+)
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -70,11 +64,15 @@ def _same_site_only() -> None:
     origin = request.headers.get("Origin")
     foreign = origin not in (None, "null") and urlsplit(str(origin)).netloc != request.host
     if foreign or request.headers.get("Sec-Fetch-Site") == "cross-site":
-        raise NotAllowed(_l("This came from another site, so nothing was changed. Open the page in Sendoff and try again."))
+        raise NotAllowed(
+            _l("This came from another site, so nothing was changed. Open the page in Sendoff and try again.")
+        )
 
 
 def _csrf_failed(_error: CSRFError) -> Any:
-    problem = NotAllowed(_l("This page was open for too long, or you have signed in again since. Reload it and try once more."))
+    problem = NotAllowed(
+        _l("This page was open for too long, or you have signed in again since. Reload it and try once more.")
+    )
     return current_app.handle_user_exception(problem)
 
 
