@@ -6,7 +6,11 @@ from webapp.content.sandbox import Template
 
 
 def test_used_fields_leave_out_the_names_of_loops():
-    assert used_fields("{{ a }}{% for x in b %}{{ x.c }}{{ loop.index }}{% endfor %}{% if d %}{% endif %}") == {"a", "b", "d"}
+    assert used_fields("{{ a }}{% for x in b %}{{ x.c }}{{ loop.index }}{% endfor %}{% if d %}{% endif %}") == {
+        "a",
+        "b",
+        "d",
+    }
 
 
 def test_used_fields_of_a_broken_template_are_a_problem():
@@ -31,4 +35,10 @@ def test_each_field_says_how_it_is_written():
 def test_columns_win_over_attributes_and_empty_values_are_left_out():
     columns = {"first_name": "Ann", "last_name": "Berg", "name": "", "email": "a@b.example", "company": None}
     values = contact_values(columns, {"first_name": "X", "city": "Oslo", "note": "", "shoe size": 3})
-    assert values == {"first_name": "Ann", "last_name": "Berg", "name": "Ann Berg", "email": "a@b.example", "city": "Oslo"}
+    assert values == {
+        "first_name": "Ann",
+        "last_name": "Berg",
+        "name": "Ann Berg",
+        "email": "a@b.example",
+        "city": "Oslo",
+    }

@@ -30,7 +30,12 @@ def test_links_are_numbered_by_target_in_order_of_their_first_place():
 
 
 def test_an_image_inside_a_link_gives_it_its_label():
-    assert compiled('<a href="https://a.example/"><img src="https://a.example/i.png" alt="Spring skis"></a>').links[0].label == "Spring skis"
+    assert (
+        compiled('<a href="https://a.example/"><img src="https://a.example/i.png" alt="Spring skis"></a>')
+        .links[0]
+        .label
+        == "Spring skis"
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,7 +55,9 @@ def test_unsubscribe_and_view_links_are_the_recipients_own():
 
 
 def test_without_tracking_links_stay_as_they_are_and_there_is_no_pixel():
-    content = compiled('<body><a href="https://a.example/?n={{ name }}">x</a></body>', "https://a.example/", tracking="none")
+    content = compiled(
+        '<body><a href="https://a.example/?n={{ name }}">x</a></body>', "https://a.example/", tracking="none"
+    )
     shown = content.render({"name": "A & B"}, TOKENS)
     assert 'href="https://a.example/?n=A%20%26%20B"' in shown.html
     assert "me.example" not in shown.html + shown.text
@@ -105,7 +112,9 @@ def test_a_link_without_an_address_is_reported():
 def test_fields_in_a_target_are_filled_from_the_frozen_values():
     content = compiled('<a href="https://a.example/{{ company }}?n={{ first_name | default("you") }}&amp;b=2">x</a>')
     target = content.links[0].target
-    assert resolve(target, {"first_name": "Åse & co", "company": "x"}) == "https://a.example/x?n=%C3%85se%20%26%20co&b=2"
+    assert (
+        resolve(target, {"first_name": "Åse & co", "company": "x"}) == "https://a.example/x?n=%C3%85se%20%26%20co&b=2"
+    )
     assert resolve(target, {}) == "https://a.example/?n=you&b=2"
 
 

@@ -14,7 +14,12 @@ HTML = """<html lang="en"><head><style>p { color: red } @media (max-width: 500px
 
 
 def compiled(**parts):
-    given = {"subject": "Hi {{ first_name }}", "html": HTML, "text": "Hi {{ first_name }}", "base_url": "https://me.example"}
+    given = {
+        "subject": "Hi {{ first_name }}",
+        "html": HTML,
+        "text": "Hi {{ first_name }}",
+        "base_url": "https://me.example",
+    }
     return compile_content(**{**given, **parts})
 
 
@@ -22,7 +27,7 @@ def test_every_part_is_filled_in():
     shown = compiled(preheader="For {{ first_name }} & you").render({"first_name": "Ann", "rows": ["a", "b"]}, TOKENS)
     assert shown.subject == "Hi Ann"
     assert shown.text == "Hi Ann"
-    assert "<p style=\"color: red;\">Hi Ann</p>" in shown.html
+    assert '<p style="color: red;">Hi Ann</p>' in shown.html
     assert "For Ann &amp; you&#847;" in shown.html
     assert shown.html.count("<tr>") == 2
 
@@ -76,7 +81,9 @@ def test_nobody_can_write_the_names_that_we_fill_in():
 
 
 def test_values_cannot_replace_the_recipients_links():
-    shown = compiled(text="{{ unsubscribe_url }}").render({"unsubscribe_url": "https://evil.example", "_click": "x"}, TOKENS)
+    shown = compiled(text="{{ unsubscribe_url }}").render(
+        {"unsubscribe_url": "https://evil.example", "_click": "x"}, TOKENS
+    )
     assert shown.text == "https://me.example/u/UT"
     assert "/c/CT/1" in shown.html
 

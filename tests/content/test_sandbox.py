@@ -79,7 +79,9 @@ def test_a_fallback_stands_in_for_a_missing_or_empty_value(values):
 
 
 def test_conditions_choose_by_language():
-    template = Template('{% if language == "nb" %}Hei{% elif language in ["sv"] %}Hej{% else %}Hi{% endif %}', html=True)
+    template = Template(
+        '{% if language == "nb" %}Hei{% elif language in ["sv"] %}Hej{% else %}Hi{% endif %}', html=True
+    )
     assert [template.render({"language": code}) for code in ("nb", "sv", "en", None)] == ["Hei", "Hej", "Hi", "Hi"]
 
 
@@ -94,7 +96,9 @@ def test_a_comparison_that_makes_no_sense_says_so():
 
 
 def test_loops_go_over_lists_with_their_place():
-    template = Template("{% for o in orders %}{{ loop.index }} {{ o.item }}{% if not loop.last %}, {% endif %}{% endfor %}", html=True)
+    template = Template(
+        "{% for o in orders %}{{ loop.index }} {{ o.item }}{% if not loop.last %}, {% endif %}{% endfor %}", html=True
+    )
     assert template.render({"orders": [{"item": "Skis"}, {"item": "Wax"}]}) == "1 Skis, 2 Wax"
     assert template.render({}) == ""
 

@@ -7,7 +7,9 @@ from webapp.content.slots import take
 
 
 def test_conditions_between_elements_become_comments_and_values_become_words():
-    slotted = take('<table>{% for r in rows %}<tr><td title="{{ r.a }}">{{ r.a }}</td></tr>{% endfor %}</table>', html=True)
+    slotted = take(
+        '<table>{% for r in rows %}<tr><td title="{{ r.a }}">{{ r.a }}</td></tr>{% endfor %}</table>', html=True
+    )
     assert slotted.text.count("<!--") == 2
     assert "{" not in slotted.text
 
@@ -49,7 +51,23 @@ def test_braces_that_html_tools_uncover_never_become_tags():
     assert "{{ a }}" in restored
 
 
-_PIECES = st.sampled_from(["<p>", "</p>", '<a href="', '">', "{{ a }}", "{% if a %}", "{% endif %}", "x", " ", "<td class='", "'>", "<!--", "-->"])
+_PIECES = st.sampled_from(
+    [
+        "<p>",
+        "</p>",
+        '<a href="',
+        '">',
+        "{{ a }}",
+        "{% if a %}",
+        "{% endif %}",
+        "x",
+        " ",
+        "<td class='",
+        "'>",
+        "<!--",
+        "-->",
+    ]
+)
 
 
 @settings(max_examples=200, deadline=None)

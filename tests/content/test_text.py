@@ -19,7 +19,9 @@ def test_headings_lists_links_and_images_read_well_as_text():
 
 
 def test_merge_fields_and_conditions_come_along():
-    text = text_from_html('<p>Hi {{ first_name | default("you") }}</p>{% if language == "nb" %}<p>Hei</p>{% endif %}<a href="{{ unsubscribe_url }}">Unsubscribe</a>')
+    text = text_from_html(
+        '<p>Hi {{ first_name | default("you") }}</p>{% if language == "nb" %}<p>Hei</p>{% endif %}<a href="{{ unsubscribe_url }}">Unsubscribe</a>'
+    )
     assert 'Hi {{ first_name | default("you") }}' in text
     assert '{% if language == "nb" %}' in text
     assert "Unsubscribe ({{ unsubscribe_url }})" in text
@@ -43,7 +45,28 @@ def test_braces_that_were_entities_do_not_become_tags():
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.sampled_from(["<p>", "</p>", "<li>", "<ul>", "</ul>", "<td>", "<table>", "x", "<h1>", "</h1>", "<a href=y>", "</a>", "<br>"]), max_size=20).map("".join))
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "<p>",
+                "</p>",
+                "<li>",
+                "<ul>",
+                "</ul>",
+                "<td>",
+                "<table>",
+                "x",
+                "<h1>",
+                "</h1>",
+                "<a href=y>",
+                "</a>",
+                "<br>",
+            ]
+        ),
+        max_size=20,
+    ).map("".join)
+)
 def test_any_html_gives_text_without_long_gaps(html):
     text = text_from_html(html)
     assert "\n\n\n" not in text

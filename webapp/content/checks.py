@@ -64,7 +64,6 @@ def check(draft: Draft) -> Checked:
     checked.findings += _sender(draft)
     checked.findings += _presence(draft)
     try:
-        used = content_fields(subject=draft.subject, preheader=draft.preheader, html=draft.html, text=draft.text)
         compiled = compile_content(
             subject=draft.subject,
             preheader=draft.preheader,
@@ -73,6 +72,7 @@ def check(draft: Draft) -> Checked:
             base_url=draft.base_url,
             tracking=draft.tracking,
         )
+        used = content_fields(subject=draft.subject, preheader=draft.preheader, html=draft.html, text=draft.text)
     except TemplateProblem as problem:
         checked.findings.append(template_finding(problem))
         return checked

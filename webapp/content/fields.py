@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from webapp.words import _l
 from jinja2 import meta
 
 from webapp.content import sandbox
+from webapp.words import _l
 
 CONTACT_NAMES = ("first_name", "last_name", "name", "email", "language", "country", "company")
 LINK_NAMES = ("unsubscribe_url", "view_url")

@@ -100,7 +100,7 @@ def thaw(frozen: Mapping[str, str]) -> Compiled:
     return Compiled(Frozen(**frozen))
 
 
-def compile_content(  # noqa: PLR0913 - the parts of a message, by name
+def compile_content(
     *,
     subject: str,
     preheader: str = "",
