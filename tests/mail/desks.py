@@ -1,0 +1,62 @@
+"""A desk that notes the fate of each message, and the shortest way to send some."""
+
+from webapp.mail.session import Target, Timeouts
+from webapp.mail.smtp import Outgoing, SmtpClient
+from webapp.mail.wire import RelayError
+
+QUICK = Timeouts(connect=2, command=1, content=1)
+BODY = b"Subject: x\r\n\r\n.dot\r\n..two\r\nend\r\n"
+
+
+class Desk:
+    """Notes what became of each message, and that nothing is told twice."""
+
+    def __init__(self, keep_back=()):
+        self.fates = {}
+        self.handed = []
+        self.keep_back = keep_back
+
+    def hand(self, message):
+        if message.key in self.keep_back:
+            return False
+        self.handed.append(message.key)
+        return True
+
+    def note(self, message, fate):
+        assert message.key not in self.fates, "told twice"
+        self.fates[message.key] = fate
+
+    def answered(self, message, reply, stage):
+        self.note(message, (reply.code, str(stage)))
+
+    def unsure(self, message, _error):
+        self.note(message, "unsure")
+
+    def returned(self, message):
+        self.note(message, "returned")
+
+
+def messages(number, content=BODY, recipient="r{}@example.com"):
+    return [Outgoing(key, "bounce@example.org", recipient.format(key), content) for key in range(number)]
+
+
+def run(port, source, desk=None, **target):
+    desk = desk or Desk()
+    client = SmtpClient(Target("127.0.0.1", port, **{"timeouts": QUICK, **target}))
+    client.open()
+    error = None
+    try:
+        client.pump(source, desk)
+        client.quit()
+    except RelayError as trouble:
+        error = trouble
+    assert not error or not client.is_open
+    return desk, client, error
+
+
+def good(*extensions, replies=None):
+    def script(conversation):
+        conversation.greet(*extensions)
+        conversation.serve(replies)
+
+    return script

@@ -1,0 +1,128 @@
+"""Header fields as bytes: encoded words (RFC 2047), folding (RFC 5322 §2.2.3), and no way in for a second header."""
+
+import re
+from base64 import b64encode
+from datetime import datetime
+from email.utils import format_datetime
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_ADDRESS = re.compile(r"[^\x00-\x20\x7f<>()\[\],;:\\\"]+@[^\x00-\x20\x7f<>()\[\],;:\\\"@]+\Z")
+_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*\Z")
+_QUOTABLE = re.compile(r"[\x20-\x7e]*\Z")
+_LINE = 76
+_WORD = 75 - len("=?utf-8?q?") - len("?=")
+
+
+class UnsafeHeader(ValueError):  # noqa: N818 - read as a sentence where it is raised
+    """A value that cannot stand in a header: it holds a line break, another control character or no address."""
+
+    def __init__(self, name: str, value: str) -> None:
+        super().__init__(f"{name} cannot hold {value[:80]!r}")
+        self.name = name
+        self.value = value
+
+
+def text_header(name: str, value: str) -> bytes:
+    """Make a header of free text, such as Subject, with its line end."""
+    if value.isascii() and value.isprintable() and "=?" not in value and value.strip() == value:
+        if len(name) + 2 + len(value) <= _LINE:
+            return f"{name}: {value}\r\n".encode("ascii")
+        if "  " not in value and max(map(len, value.split(" "))) <= _LINE - len(name) - 2:
+            return _fold(name, value.split(" "))
+    _refuse_control(name, value)
+    words = _encoded_words(name, value, first=_WORD - len(name) - 1)
+    return b"%b: %b\r\n" % (name.encode("ascii"), b"\r\n ".join(words))
+
+
+def mailbox_header(name: str, display: str, address: str) -> bytes:
+    """Make a header of one mailbox, such as To. A non-ASCII address is written as it is (RFC 6532, needs SMTPUTF8)."""
+    if not _ADDRESS.match(address):
+        raise UnsafeHeader(name, address)
+    mailbox = f"<{address}>".encode() if display else address.encode()
+    if not display:
+        return b"%b: %b\r\n" % (name.encode("ascii"), mailbox)
+    phrase = _phrase(name, display)
+    last_line = len(phrase) - phrase.rfind(b"\n") + len(name) + 2
+    gap = b" " if last_line + len(mailbox) < _LINE else b"\r\n "
+    return b"%b: %b%b%b\r\n" % (name.encode("ascii"), phrase, gap, mailbox)
+
+
+def plain_header(name: str, value: str) -> bytes:
+    """Make a header whose value is ours and ASCII, such as List-Unsubscribe. A line break and a space in it fold."""
+    for line in value.split("\r\n "):
+        if not (line.isascii() and line.isprintable()):
+            raise UnsafeHeader(name, value)
+    return f"{name}: {value}\r\n".encode("ascii")
+
+
+def list_id_header(display: str, identifier: str) -> bytes:
+    """Make List-Id (RFC 2919): a phrase and an identifier with dots in angle brackets."""
+    phrase = _phrase("List-Id", display) + b" " if display else b""
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", identifier):
+        raise UnsafeHeader("List-Id", identifier)
+    return b"List-Id: %b<%b>\r\n" % (phrase, identifier.encode("ascii"))
+
+
+def date_value(at: datetime) -> str:
+    """Write a moment as RFC 5322 wants it."""
+    return format_datetime(at)
+
+
+def _phrase(name: str, display: str) -> bytes:
+    if display.isascii() and len(display) <= 60 and "=?" not in display and display.strip() == display:
+        if _ATOMS.match(display) and "  " not in display:
+            return display.encode("ascii")
+        if _QUOTABLE.match(display):
+            return b'"%b"' % display.replace("\\", r"\\").replace('"', r"\"").encode("ascii")
+    _refuse_control(name, display)
+    return b"\r\n ".join(_encoded_words(name, display, first=_WORD - len(name) - 1))
+
+
+def _refuse_control(name: str, value: str) -> None:
+    if _CONTROL.search(value):
+        raise UnsafeHeader(name, value)
+
+
+def _fold(name: str, words: list[str]) -> bytes:
+    lines, line = [], f"{name}:"
+    for word in words:
+        if len(line) + 1 + len(word) > _LINE:
+            lines.append(line)
+            line = ""
+        line += " " + word
+    return "\r\n".join([*lines, line, ""]).encode("ascii")
+
+
+def _encoded_words(name: str, value: str, *, first: int) -> list[bytes]:
+    """Cut `value` at whole characters into encoded words; the first leaves room for the header's name."""
+    try:
+        raw = value.encode()
+    except UnicodeEncodeError as error:
+        raise UnsafeHeader(name, value) from error
+    mostly_ascii = sum(byte < 128 for byte in raw) * 4 > len(raw) * 3
+    words: list[bytes] = []
+    piece, size, room = "", 0, first
+    for character in value:
+        cost = len(_q(character)) if mostly_ascii else len(character.encode())
+        limit = room if mostly_ascii else room // 4 * 3
+        if size + cost > limit:
+            words.append(_word(piece, in_q=mostly_ascii))
+            piece, size, room = "", 0, _WORD
+        piece += character
+        size += cost
+    words.append(_word(piece, in_q=mostly_ascii))
+    return words
+
+
+def _word(piece: str, *, in_q: bool) -> bytes:
+    if in_q:
+        return b"=?utf-8?q?%b?=" % "".join(map(_q, piece)).encode("ascii")
+    return b"=?utf-8?b?%b?=" % b64encode(piece.encode())
+
+
+def _q(character: str) -> str:
+    if character == " ":
+        return "_"
+    if character.isascii() and (character.isalnum() or character in "!*+-/"):
+        return character
+    return "".join(f"={byte:02X}" for byte in character.encode())

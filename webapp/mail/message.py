@@ -1,0 +1,107 @@
+"""RFC 5322 messages from byte segments: what is the same for a whole delivery is made once, a recipient's part is filled in.
+
+Bodies come in as `Encoded`, bytes that are quoted-printable already: `quoted()` makes them from any text, and a compiled template
+may as well join them from pieces it encoded beforehand.
+"""
+
+import binascii
+import hashlib
+from dataclasses import dataclass
+from typing import NewType
+
+from webapp.mail.headers import list_id_header, mailbox_header, plain_header, text_header
+
+Encoded = NewType("Encoded", bytes)
+
+_PART = b'Content-Type: text/%b; charset="utf-8"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n'
+
+
+@dataclass(frozen=True, slots=True)
+class Letterhead:
+    """What every message of a delivery shares. `automatic` marks mail of the system itself (RFC 3834)."""
+
+    from_name: str
+    from_address: str
+    reply_to: str = ""
+    list_name: str = ""
+    list_id: str = ""
+    feedback_id: str = ""
+    unsubscribe_mailbox: str = ""
+    bulk: bool = True
+    automatic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What differs from recipient to recipient. `date` is made by headers.date_value, `message_id` stands without brackets."""
+
+    to_name: str
+    to_address: str
+    subject: str
+    message_id: str
+    date: str
+    text: Encoded
+    html: Encoded = Encoded(b"")
+    unsubscribe_url: str = ""
+    unsubscribe_token: str = ""
+
+
+def quoted(text: str) -> Encoded:
+    """Encode text as quoted-printable with CRLF line ends; it always ends with a line end."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
+    if not text.endswith("\r\n"):
+        text += "\r\n"
+    return Encoded(binascii.b2a_qp(text.encode()))
+
+
+class Composer:
+    """Puts messages of one delivery together."""
+
+    def __init__(self, letterhead: Letterhead) -> None:
+        self._head = letterhead
+        fixed = [mailbox_header("From", letterhead.from_name, letterhead.from_address)]
+        if letterhead.reply_to and letterhead.reply_to != letterhead.from_address:
+            fixed.append(mailbox_header("Reply-To", "", letterhead.reply_to))
+        if letterhead.list_id:
+            fixed.append(list_id_header(letterhead.list_name, letterhead.list_id))
+        if letterhead.feedback_id:
+            fixed.append(plain_header("Feedback-ID", letterhead.feedback_id))
+        if letterhead.bulk:
+            fixed.append(b"Precedence: bulk\r\n")
+        if letterhead.automatic:
+            fixed.append(b"Auto-Submitted: auto-generated\r\n")
+        fixed.append(b"MIME-Version: 1.0\r\n")
+        same = b"".join(fixed)
+        # "=_" cannot occur in quoted-printable, so the boundary cannot occur in a part (RFC 2045 §6.7).
+        boundary = b"=_" + hashlib.sha256(same).hexdigest()[:24].encode()
+        self._single = same + _PART % b"plain"
+        self._opening = b'%bContent-Type: multipart/alternative;\r\n boundary="%b"\r\n\r\n--%b\r\n' % (
+            same,
+            boundary,
+            boundary,
+        )
+        self._opening += _PART % b"plain"
+        self._between = b"\r\n--%b\r\n" % boundary + _PART % b"html"
+        self._closing = b"\r\n--%b--\r\n" % boundary
+
+    def compose(self, letter: Letter) -> bytes:
+        """Make the whole message; raise UnsafeHeader for a value that no header can hold."""
+        head = (
+            plain_header("Date", letter.date),
+            plain_header("Message-ID", f"<{letter.message_id}>"),
+            mailbox_header("To", letter.to_name, letter.to_address),
+            text_header("Subject", letter.subject),
+            self._unsubscribe(letter),
+        )
+        if not letter.html:
+            return b"".join((*head, self._single, letter.text))
+        return b"".join((*head, self._opening, letter.text, self._between, letter.html, self._closing))
+
+    def _unsubscribe(self, letter: Letter) -> bytes:
+        """Make the one-click headers (RFC 2369, RFC 8058)."""
+        if not letter.unsubscribe_url:
+            return b""
+        ways = f"<{letter.unsubscribe_url}>"
+        if self._head.unsubscribe_mailbox:
+            ways += f",\r\n <mailto:{self._head.unsubscribe_mailbox}?subject=unsubscribe%20{letter.unsubscribe_token}>"
+        return plain_header("List-Unsubscribe", ways) + b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"

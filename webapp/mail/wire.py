@@ -1,0 +1,147 @@
+"""One SMTP connection's bytes: whole replies in, whole groups of commands out, with a time limit on each."""
+
+import re
+import socket
+import ssl
+from enum import StrEnum
+from time import monotonic
+from typing import NamedTuple
+
+LINE_LIMIT = 4_096  # RFC 5321 §4.5.3.1.5 says 512; relays are more generous
+REPLY_LIMIT = 65_536
+_STATUS = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?:\s+|$)")
+
+
+class Reply(NamedTuple):
+    """A server's answer: three-digit code, enhanced status (RFC 3463) or "", and its text on one line."""
+
+    code: int
+    status: str
+    text: str
+
+
+class Trouble(StrEnum):
+    """Why a relay cannot be used just now."""
+
+    UNREACHABLE = "unreachable"
+    CERTIFICATE = "certificate"
+    TLS = "tls"
+    LOGIN = "login"
+    CLOSED = "closed"
+    TIMEOUT = "timeout"
+    PROTOCOL = "protocol"
+    WITHHELD = "withheld"
+
+
+class RelayError(Exception):
+    """The connection is of no more use. `desync` tells that pipelining may be to blame."""
+
+    def __init__(self, trouble: Trouble, text: str, *, reply: Reply | None = None, desync: bool = False) -> None:
+        super().__init__(f"{trouble}: {text}")
+        self.trouble = trouble
+        self.text = text
+        self.reply = reply
+        self.desync = desync
+
+
+def parse_reply(raw: bytes) -> Reply:
+    """Turn the bytes of one whole reply (all its lines) into a Reply; the code must be there already."""
+    code = int(raw[:3])
+    lines = [line[4:].strip() for line in raw.decode("utf-8", "replace").splitlines()]
+    status = ""
+    found = _STATUS.match(lines[0])
+    if found and found[1] == str(code)[0]:
+        status = found[0].strip()
+        lines = [line.removeprefix(status).strip() for line in lines]
+    return Reply(code, status, " ".join(line for line in lines if line))
+
+
+class Wire:
+    """A socket with a read buffer. `written` is how many bytes of the last write() the kernel took."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._buffer = b""
+        self.written = 0
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._buffer)
+
+    def secure(self, context: ssl.SSLContext, host: str) -> None:
+        """Speak TLS from here on. Nothing read before counts any more (CVE-2011-0411)."""
+        if self._buffer:
+            raise RelayError(Trouble.PROTOCOL, "the relay spoke before TLS was agreed")
+        try:
+            self._socket = context.wrap_socket(self._socket, server_hostname=host)
+        except ssl.SSLCertVerificationError as error:
+            raise RelayError(Trouble.CERTIFICATE, error.verify_message or str(error)) from error
+        except TimeoutError as error:
+            raise RelayError(Trouble.TIMEOUT, "no answer while agreeing on TLS") from error
+        except OSError as error:
+            raise RelayError(Trouble.TLS, str(error)) from error
+
+    def write(self, data: bytes, timeout: float) -> None:
+        """Write all of `data` or raise; `written` then tells how far it got."""
+        self.written = 0
+        try:
+            self._socket.settimeout(timeout)
+            self.written = self._socket.send(data)
+            while self.written < len(data):
+                self.written += self._socket.send(memoryview(data)[self.written :])
+        except TimeoutError as error:
+            raise RelayError(Trouble.TIMEOUT, "the relay stopped reading") from error
+        except OSError as error:
+            raise RelayError(Trouble.CLOSED, str(error)) from error
+
+    def read(self, timeout: float) -> tuple[int, bytes]:
+        """Read one whole reply: its code and its raw bytes."""
+        buffer = self._buffer
+        end = self._end(buffer)
+        if end < 0:
+            deadline = monotonic() + timeout
+            while end < 0:
+                buffer = self._buffer = buffer + self._receive(deadline)
+                end = self._end(buffer)
+        raw = buffer[:end]
+        self._buffer = buffer[end:]
+        return int(raw[:3]), raw
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _receive(self, deadline: float) -> bytes:
+        left = deadline - monotonic()
+        try:
+            if left <= 0:
+                raise TimeoutError  # noqa: TRY301 - one place says what a missing answer means
+            self._socket.settimeout(left)
+            data = self._socket.recv(65_536)
+        except TimeoutError as error:
+            raise RelayError(Trouble.TIMEOUT, "no answer in time") from error
+        except OSError as error:
+            raise RelayError(Trouble.CLOSED, str(error)) from error
+        if not data:
+            raise RelayError(Trouble.CLOSED, "the relay closed the connection")
+        return data
+
+    @staticmethod
+    def _end(buffer: bytes) -> int:
+        """Find where the first whole reply in `buffer` ends, or -1. All its lines must carry one code."""
+        start = 0
+        while True:
+            newline = buffer.find(b"\n", start)
+            if newline < 0:
+                if len(buffer) - start > LINE_LIMIT or len(buffer) > REPLY_LIMIT:
+                    raise RelayError(Trouble.PROTOCOL, "the answer does not end")
+                return -1
+            code, separator = buffer[start : start + 3], buffer[start + 3 : start + 4]
+            if not (code.isdigit() and b"200" <= code <= b"599" and code == buffer[:3]) or newline - start < 3:
+                raise RelayError(
+                    Trouble.PROTOCOL, "not an SMTP answer: " + repr(buffer[start:newline][:80]), desync=True
+                )
+            if separator != b"-":
+                return newline + 1
+            start = newline + 1
+            if start > REPLY_LIMIT:
+                raise RelayError(Trouble.PROTOCOL, "the answer does not end")
