@@ -9,7 +9,7 @@ from flask_migrate import Migrate
 from webapp import broker, models
 from webapp.db import db
 from webapp.settings import Settings
-from webapp.web import errors, filters, htmx, i18n, login, requests, security
+from webapp.web import errors, filters, htmx, i18n, live, login, requests, security
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,7 +28,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     broker.configure(settings.redis_url)
     db.init_app(app)
     Migrate(app, db, directory=str(ROOT / "webapp" / "migrations"))
-    for part in (htmx, i18n, filters, errors, security, requests, login):
+    for part in (htmx, i18n, filters, errors, security, requests, login, live):
         part.init_app(app)
     for blueprint in blueprints():
         app.register_blueprint(blueprint)
