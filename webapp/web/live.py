@@ -55,7 +55,15 @@ class Live(ServerSentEventsBlueprint):  # type: ignore[misc] # flask_sse is not 
 
 
 bp = Live("live", __name__, url_prefix="/live")
-bp.add_url_rule("", "stream", public(bp.stream))
+
+
+@bp.get("", endpoint="stream")
+@public
+def stream() -> Response:
+    """Answer with the stream; a visitor who is not signed in is told so by it."""
+    answer: Response = bp.stream()
+    return answer
+
 
 _fragments: list[Fragment] = []
 _rules: dict[str, Callable[[Lens, int], bool]] = {}
