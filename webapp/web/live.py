@@ -57,7 +57,7 @@ class Live(ServerSentEventsBlueprint):  # type: ignore[misc] # flask_sse is not 
 bp = Live("live", __name__, url_prefix="/live")
 
 
-@bp.get("", endpoint="stream")
+@bp.get("", endpoint="stream")  # type: ignore[untyped-decorator] # flask_sse
 @public
 def stream() -> Response:
     """Answer with the stream; a visitor who is not signed in is told so by it."""
