@@ -8,7 +8,7 @@ from flask_migrate import Migrate
 
 from webapp import broker, models
 from webapp.db import db
-from webapp.settings import Settings
+from webapp.settings import Settings, use
 from webapp.web import errors, filters, htmx, i18n, live, login, requests, security
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,6 +25,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app.config.update(flask_config(settings))
     app.extensions["settings"] = settings
+    use(settings)
     broker.configure(settings.redis_url)
     db.init_app(app)
     Migrate(app, db, directory=str(ROOT / "webapp" / "migrations"))
