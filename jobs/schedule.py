@@ -15,11 +15,11 @@ from sqlalchemy import text
 from webapp import broker
 from webapp.app import create_app
 from webapp.db import db
+from webapp.queue import SCHEDULER
 
 log = logging.getLogger(__name__)
 
 LOCK = 7_362_001  # the advisory lock of the one scheduler
-HEARTBEAT = "sendoff:scheduler"
 HEARTBEAT_TTL = 15
 
 #: What to do and how often, in seconds. Each task opens its own transactions.
@@ -28,7 +28,7 @@ TASKS: list[tuple[float, Callable[[], object]]] = []
 
 def beat() -> None:
     """Say that the scheduler lives (read by /healthz)."""
-    broker.client().set(HEARTBEAT, "1", ex=HEARTBEAT_TTL)
+    broker.client().set(SCHEDULER, "1", ex=HEARTBEAT_TTL)
 
 
 def run(stop: threading.Event) -> None:

@@ -8,8 +8,8 @@ from flask_migrate import Migrate
 
 from webapp import broker, models
 from webapp.db import db
-from webapp.settings import Settings, use
-from webapp.web import errors, filters, htmx, i18n, live, login, requests, security
+from webapp.settings import Settings
+from webapp.web import errors, filters, health, htmx, i18n, login, requests, security
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,11 +25,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app.config.update(flask_config(settings))
     app.extensions["settings"] = settings
-    use(settings)
     broker.configure(settings.redis_url)
     db.init_app(app)
     Migrate(app, db, directory=str(ROOT / "webapp" / "migrations"))
-    for part in (htmx, i18n, filters, errors, security, requests, login, live):
+    for part in (htmx, i18n, filters, errors, security, requests, login):
         part.init_app(app)
     for blueprint in blueprints():
         app.register_blueprint(blueprint)
@@ -59,7 +58,7 @@ def flask_config(settings: Settings) -> dict[str, Any]:
 
 def blueprints() -> tuple[Blueprint, ...]:
     """Every feature's pages."""
-    return ()
+    return (health.bp,)
 
 
 __all__ = ["create_app", "models"]

@@ -7,7 +7,7 @@ says is due, so a queue that was emptied costs seconds.
 import logging
 from typing import Any
 
-from rq import Queue
+from rq import Queue, Worker
 from rq.exceptions import DuplicateJobError
 
 from webapp import broker
@@ -24,6 +24,7 @@ JOBS: dict[str, tuple[str, str, int]] = {
     "imports.run": ("imports", "jobs.imports.run", 3600),
 }
 QUEUES = ("prepare", "send", "mail", "imports")
+SCHEDULER = "sendoff:scheduler"  # Redis key that lives as long as a scheduler works
 
 
 def later(name: str, *args: Any, unique: str | None = None) -> None:
@@ -49,3 +50,9 @@ def push(name: str, *args: Any, unique: str | None = None) -> None:
         log.debug("Job %s is queued already", unique)
     except broker.RedisError as error:
         log.warning("Could not queue %s%s: %s", name, args, error)
+
+
+def without_worker() -> list[str]:
+    """Name the queues that no living worker looks after."""
+    connection = broker.client()
+    return [name for name in QUEUES if not Worker.all(queue=Queue(name, connection=connection, serializer="json"))]

@@ -177,6 +177,7 @@ class Settings:
     log_level: str = _setting(
         "How much is logged: DEBUG, INFO, WARNING or ERROR.", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"
     )
+    workers_web: int = _setting("Web server processes that `make run` starts.", _number(1, 64), "2")
     workers_send: int = _setting("Sending processes that `make run` starts.", _number(1, 64), "2")
     database_pool: int = _setting("Database connections a process may hold.", _number(2, 200), "10")
     max_upload_mb: int = _setting("Largest file that can be uploaded, in megabytes.", _number(1, 2048), "256")
@@ -217,21 +218,6 @@ class Settings:
     def journal(self) -> Path:
         """Where senders keep the journal of what is on the wire."""
         return self.sendoff_var / "journal"
-
-
-_current: list[Settings] = []
-
-
-def use(settings: Settings) -> None:
-    """Make these the settings of this process; the app factory does it."""
-    _current[:] = [settings]
-
-
-def current() -> Settings:
-    """Return the settings of this process, for domain files and jobs."""
-    if not _current:
-        raise RuntimeError("settings.use() was not called.")
-    return _current[0]
 
 
 def table() -> list[Field[Any]]:

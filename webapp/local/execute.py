@@ -15,6 +15,7 @@ from pathlib import Path
 PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 8, 47, 2
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
 CAPABILITY_VERSION_3 = 0x20080522
+MARK = "SENDOFF_PARENT"
 LINUX = sys.platform == "linux"
 
 
@@ -66,7 +67,7 @@ def _become(uid: int) -> None:
         _keep_one(CAP_DAC_OVERRIDE)
 
 
-def _tie_to_parent(signal_number: int, parent: int) -> None:
+def tie_to_parent(signal_number: int, parent: int) -> None:
     """Ask the kernel for a signal when the parent dies (also by kill -9); leave at once if it is dead already."""
     if LINUX:
         _libc().prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
@@ -91,7 +92,9 @@ def main(arguments: list[str]) -> None:
             _become(options.uid)
         except OSError as problem:
             sys.exit(f"cannot run {Path(options.command[0]).name} as user {options.uid}: {problem.strerror}")
-    _tie_to_parent(signal.Signals["SIG" + options.on_parent_death], options.parent)
+    # Below a supervisor the parent is known by its mark; each program passes its own number on.
+    tie_to_parent(signal.Signals["SIG" + options.on_parent_death], options.parent or int(os.environ.get(MARK, "0")))
+    os.environ[MARK] = str(os.getpid())
     try:
         os.execv(options.command[0], options.command)  # noqa: S606 - becoming the program is the purpose
     except OSError as problem:

@@ -129,7 +129,7 @@ def initialise(data: Path, *, test: bool = False) -> None:
     process_file = data.parent / "run" / f"{data.name}-init.pid"
     process_file.parent.mkdir(mode=0o700, exist_ok=True)
     done = subprocess.run(  # noqa: S603
-        processes.wrapped(command, process_file=process_file, uid=borrowed),
+        processes.wrapped(command, process_file=process_file, uid=borrowed, parent=os.getpid()),
         capture_output=True,
         text=True,
         env=_environment(),
@@ -179,6 +179,7 @@ def command(data: Path, sockets: Path, *, test: bool = False) -> list[str]:
     plenty = _memory_kib() > 3_500_000
     options = {
         "listen_addresses": "",
+        "port": "5432",
         "unix_socket_directories": str(sockets),
         "unix_socket_permissions": "0700",
         "shared_buffers": "512MB" if plenty else "128MB",
@@ -210,12 +211,14 @@ def make_ready(data: Path, sockets: Path, *, test: bool = False, parent: int = 0
 
 def url(sockets: Path, database: str = DATABASE) -> str:
     """The SQLAlchemy address of the embedded server."""
-    return f"postgresql+psycopg://{USER}@/{database}?host={quote(str(sockets / 'pg'), safe='/')}"
+    return f"postgresql+psycopg://{USER}@/{database}?host={quote(str(sockets / 'pg'), safe='/')}&port=5432"
 
 
 def connect(sockets: Path, database: str = DATABASE) -> psycopg.Connection:
     """A plain connection, each statement its own transaction."""
-    return psycopg.connect(host=str(sockets / "pg"), user=USER, dbname=database, autocommit=True, connect_timeout=10)
+    return psycopg.connect(
+        host=str(sockets / "pg"), port=5432, user=USER, dbname=database, autocommit=True, connect_timeout=10
+    )
 
 
 def answers(sockets: Path) -> bool:

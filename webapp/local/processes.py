@@ -80,6 +80,11 @@ def wait_until(true: Callable[[], bool], *, patience: float, every: float = 0.02
     return True
 
 
+def end_with_parent() -> None:
+    """Have the kernel send this process SIGTERM when its parent ends."""
+    execute.tie_to_parent(signal.SIGTERM, 0)
+
+
 def last_words(log: Path, *, lines: int = 3) -> str:
     """The end of a log, on one line, for a message."""
     try:

