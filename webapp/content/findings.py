@@ -7,6 +7,12 @@ from typing import Any
 from webapp.words import _l
 
 WORDS = {
+    "topic_missing": (_l("No topic is chosen"), _l("Only contacts who subscribe to the topic get the message.")),
+    "relay_missing": (_l("There is no relay to send with"), _l("Choose one that is in use, or ask an administrator.")),
+    "audience_missing": (
+        _l("No audience is chosen"),
+        _l("Choose at least one list. Without it there is nobody to send to."),
+    ),
     "sender_missing": (_l("The sender's address is missing"), _l("Say from which address the message comes.")),
     "sender_invalid": (_l("The sender's address “%(address)s” is not an e-mail address"), _l("Correct it.")),
     "sender_name": (_l("The sender has no name"), _l("Readers see the bare address. A name is trusted more.")),

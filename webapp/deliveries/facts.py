@@ -1,0 +1,101 @@
+"""What the steps of a delivery need to know, gathered from the database."""
+
+from typing import Any
+
+from sqlalchemy import Select, func, select
+
+from webapp.audience.models import Contact, ListMember
+from webapp.content.checks import Checked, Draft, check
+from webapp.content.fields import known_fields
+from webapp.content.findings import Finding
+from webapp.db import db
+from webapp.deliveries.models import Delivery, Preparation, Proof
+from webapp.deliveries.steps import Facts
+from webapp.sending.models import Relay
+
+#: How many contacts are asked for the names of their attributes; more would be slow, and lists are much alike.
+ASKED_FOR_ATTRIBUTES = 2_000
+
+
+def facts_of(delivery: Delivery) -> Facts:
+    """Gather everything; one delivery's page needs a handful of small queries."""
+    outcomes = dict(
+        db.session.execute(
+            select(Proof.outcome, func.count()).where(Proof.delivery_id == delivery.id).group_by(Proof.outcome)
+        )
+        .tuples()
+        .all()
+    )
+    included = [target for target in delivery.targets if not target.excluded]
+    return Facts(
+        findings=tuple(findings_of(delivery)),
+        lists=[target.contact_list.name for target in included],
+        recipients=count_recipients(delivery) if included else 0,
+        proofs=outcomes.get("sent", 0),
+        proofs_failed=outcomes.get("failed", 0),
+        to_deliver=_to_deliver(delivery),
+    )
+
+
+def findings_of(delivery: Delivery) -> list[Finding]:
+    """Give everything that the control checks find, in the order of the steps."""
+    found = list(_setup(delivery))
+    if not any(not target.excluded for target in delivery.targets):
+        found.append(Finding("audience_missing", "error", "audience"))
+    return found + check_delivery(delivery).findings
+
+
+def check_delivery(delivery: Delivery, **changes: Any) -> Checked:
+    """Run the content checks over a delivery, as it is or with some of its parts changed."""
+    parts = ("subject", "preheader", "html", "text", "from_name", "from_address", "reply_to", "tracking")
+    values = {part: getattr(delivery, part) for part in parts}
+    known = {field.name for field in known_fields(attribute_names(delivery))}
+    return check(Draft(**{**values, **changes}, known=known))
+
+
+def _setup(delivery: Delivery) -> list[Finding]:
+    found = []
+    if delivery.topic_id is None:
+        found.append(Finding("topic_missing", "error", "topic"))
+    if not usable_relay(delivery):
+        found.append(Finding("relay_missing", "error", "relay"))
+    return found
+
+
+def usable_relay(delivery: Delivery) -> bool:
+    """Whether there is a relay that this delivery can go through: its own, or the default one."""
+    own = Relay.id == delivery.relay_id if delivery.relay_id else Relay.is_default
+    return db.session.scalar(select(Relay.id).where(own, Relay.active).limit(1)) is not None
+
+
+def recipients(delivery: Delivery) -> Select[tuple[int]]:
+    """Give the query of the contacts that a delivery's lists come to: all that are included, less those left out."""
+    included = [target.list_id for target in delivery.targets if not target.excluded]
+    excluded = [target.list_id for target in delivery.targets if target.excluded]
+    query = select(ListMember.contact_id).where(ListMember.list_id.in_(included))
+    if excluded:
+        left_out = select(ListMember.contact_id).where(ListMember.list_id.in_(excluded))
+        query = query.where(ListMember.contact_id.not_in(left_out))
+    return query.distinct()
+
+
+def count_recipients(delivery: Delivery) -> int:
+    """Count the contacts before any rule."""
+    return db.session.scalar(select(func.count()).select_from(recipients(delivery).subquery())) or 0
+
+
+def attribute_names(delivery: Delivery | None = None) -> list[str]:
+    """Give the names of the attributes that contacts have, of the delivery's lists or of all."""
+    some = select(Contact.attributes).where(Contact.attributes != {})
+    if delivery is not None and delivery.targets:
+        members = select(ListMember.contact_id).where(ListMember.list_id.in_([t.list_id for t in delivery.targets]))
+        some = some.where(Contact.id.in_(members))
+    asked = some.limit(ASKED_FOR_ATTRIBUTES).subquery()
+    names = select(func.jsonb_object_keys(asked.c.attributes)).distinct()
+    return sorted(db.session.scalars(names))
+
+
+def _to_deliver(delivery: Delivery) -> int | None:
+    if delivery.preparation_id is None:
+        return None
+    return db.session.scalar(select(Preparation.to_deliver).where(Preparation.id == delivery.preparation_id))
