@@ -11,7 +11,7 @@ from webapp.content.findings import Finding
 from webapp.db import db
 from webapp.deliveries.models import Delivery, Preparation, Proof
 from webapp.deliveries.steps import Facts
-from webapp.sending.models import Relay
+from webapp.mail.models import Relay
 
 #: How many contacts are asked for the names of their attributes; more would be slow, and lists are much alike.
 ASKED_FOR_ATTRIBUTES = 2_000
@@ -19,13 +19,8 @@ ASKED_FOR_ATTRIBUTES = 2_000
 
 def facts_of(delivery: Delivery) -> Facts:
     """Gather everything; one delivery's page needs a handful of small queries."""
-    outcomes = dict(
-        db.session.execute(
-            select(Proof.outcome, func.count()).where(Proof.delivery_id == delivery.id).group_by(Proof.outcome)
-        )
-        .tuples()
-        .all()
-    )
+    counted = select(Proof.outcome, func.count()).where(Proof.delivery_id == delivery.id).group_by(Proof.outcome)
+    outcomes: dict[str, int] = {outcome: count for outcome, count in db.session.execute(counted)}  # noqa: C416 - rows are no pairs to mypy
     included = [target for target in delivery.targets if not target.excluded]
     return Facts(
         findings=tuple(findings_of(delivery)),
@@ -68,7 +63,7 @@ def usable_relay(delivery: Delivery) -> bool:
     return db.session.scalar(select(Relay.id).where(own, Relay.active).limit(1)) is not None
 
 
-def recipients(delivery: Delivery) -> Select[tuple[int]]:
+def recipients(delivery: Delivery) -> Select[int]:
     """Give the query of the contacts that a delivery's lists come to: all that are included, less those left out."""
     included = [target.list_id for target in delivery.targets if not target.excluded]
     excluded = [target.list_id for target in delivery.targets if target.excluded]
