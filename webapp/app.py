@@ -8,8 +8,8 @@ from flask_migrate import Migrate
 
 from webapp import broker, models
 from webapp.db import db
-from webapp.settings import Settings
-from webapp.web import errors, filters, health, htmx, i18n, login, requests, security
+from webapp.settings import Settings, use
+from webapp.web import errors, filters, health, htmx, i18n, live, login, requests, security
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,10 +25,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app.config.update(flask_config(settings))
     app.extensions["settings"] = settings
+    use(settings)
     broker.configure(settings.redis_url)
     db.init_app(app)
     Migrate(app, db, directory=str(ROOT / "webapp" / "migrations"))
-    for part in (htmx, i18n, filters, errors, security, requests, login):
+    for part in (htmx, i18n, filters, errors, security, requests, login, live):
         part.init_app(app)
     for blueprint in blueprints():
         app.register_blueprint(blueprint)

@@ -220,6 +220,21 @@ class Settings:
         return self.sendoff_var / "journal"
 
 
+_current: list[Settings] = []
+
+
+def use(settings: Settings) -> None:
+    """Make these the settings of this process; the app factory does it."""
+    _current[:] = [settings]
+
+
+def current() -> Settings:
+    """Return the settings of this process, for domain files and jobs."""
+    if not _current:
+        raise RuntimeError("settings.use() was not called.")
+    return _current[0]
+
+
 def table() -> list[Field[Any]]:
     """All settings, for the documentation."""
     return list(fields(Settings))
