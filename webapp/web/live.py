@@ -174,7 +174,7 @@ def _events(app: Flask, hub: Hub, viewer: Viewer, user_key: str) -> Iterator[str
 
 def _still_signed_in(app: Flask, user_key: str) -> bool:
     """Ask the database with a session of its own; while it does not answer, nobody is sent away."""
-    with suppress(SQLAlchemyError), app.app_context():
+    with suppress(SQLAlchemyError), app.test_request_context("/"):
         return login_manager._user_callback(user_key) is not None  # noqa: SLF001 - Flask-Login has no other name for it
     return True
 
