@@ -7,6 +7,8 @@ from flask import Blueprint, Flask
 from flask_migrate import Migrate
 
 from webapp import broker, models
+from webapp.accounts import sessions
+from webapp.accounts import views as accounts
 from webapp.db import db
 from webapp.settings import Settings, use
 from webapp.web import errors, filters, health, htmx, i18n, live, login, requests, security
@@ -29,8 +31,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     broker.configure(settings.redis_url)
     db.init_app(app)
     Migrate(app, db, directory=str(ROOT / "webapp" / "migrations"))
-    for part in (htmx, i18n, filters, errors, security, requests, login, live):
+    for part in (htmx, i18n, filters, errors, requests, live):
         part.init_app(app)
+    login.init_app(app, sessions)
+    security.init_app(app)  # after login: who was signed out meanwhile is asked to sign in, not told of a token
     for blueprint in blueprints():
         app.register_blueprint(blueprint)
     return app
@@ -50,6 +54,7 @@ def flask_config(settings: Settings) -> dict[str, Any]:
         "MAX_CONTENT_LENGTH": settings.max_upload_mb * 1_000_000,
         "MAX_FORM_MEMORY_SIZE": settings.max_form_mb * 1_000_000,
         "PERMANENT_SESSION_LIFETIME": settings.session_hours * 3600,
+        "SESSION_REFRESH_EACH_REQUEST": False,  # web/login does, every few minutes
         "SESSION_COOKIE_NAME": "__Host-sendoff" if settings.secure_cookies else "sendoff",
         "SESSION_COOKIE_SECURE": settings.secure_cookies,
         "SESSION_COOKIE_HTTPONLY": True,
@@ -59,7 +64,10 @@ def flask_config(settings: Settings) -> dict[str, Any]:
 
 def blueprints() -> tuple[Blueprint, ...]:
     """Every feature's pages."""
-    return (health.bp,)
+    return (
+        accounts.bp,
+        health.bp,
+    )
 
 
 __all__ = ["create_app", "models"]

@@ -63,6 +63,17 @@ class User(Model):
     role: Mapped[Role] = relationship(lazy="joined")
     folders: Mapped[list[Folder]] = relationship(secondary=user_folder, lazy="selectin")
 
+    is_authenticated = True  # what Flask-Login asks of a user
+    is_anonymous = False
+
+    @property
+    def is_active(self) -> bool:
+        return self.active
+
+    def get_id(self) -> str:
+        """Return what a session keeps of its user."""
+        return f"{self.id}.{self.session_version}"
+
     def can(self, right: Right | str) -> bool:
         """Say whether this user's role has the right; an inactive user has none."""
         return self.active and str(right) in self.role.rights

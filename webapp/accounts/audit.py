@@ -1,0 +1,107 @@
+"""The audit log: who did what, when and from where. Only added to, never changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select
+
+from webapp.accounts.models import AuditEntry, User
+from webapp.db import db
+from webapp.words import _l
+
+#: What is written to the log, in words. An action that is missing here is shown as it is.
+ACTIONS: dict[str, Any] = {
+    "signed-in": _l("Signed in"),
+    "sign-in-failed": _l("Sign-in failed"),
+    "signed-out": _l("Signed out"),
+    "signed-out-everywhere": _l("Signed out everywhere"),
+    "password-asked": _l("Asked for a new password"),
+    "password-changed": _l("Changed the password"),
+    "profile-changed": _l("Changed the profile"),
+    "user-created": _l("Created a user"),
+    "user-invited": _l("Invited a user"),
+    "user-changed": _l("Changed a user"),
+    "user-deactivated": _l("Deactivated a user"),
+    "user-activated": _l("Activated a user"),
+    "role-created": _l("Created a role"),
+    "role-changed": _l("Changed a role"),
+    "role-deleted": _l("Deleted a role"),
+    "folder-created": _l("Created a folder"),
+    "folder-changed": _l("Changed a folder"),
+    "folder-deleted": _l("Deleted a folder"),
+    "audit-exported": _l("Exported the audit log"),
+    "delivery-created": _l("Created a delivery"),
+    "delivery-changed": _l("Changed a delivery"),
+    "delivery-moved": _l("Moved a delivery on"),
+    "delivery-exported": _l("Exported data of a delivery"),
+    "contacts-imported": _l("Imported contacts"),
+    "contacts-exported": _l("Exported contacts"),
+    "contact-changed": _l("Changed a contact"),
+    "contact-erased": _l("Erased a contact"),
+    "suppression-added": _l("Added to the suppression list"),
+    "suppression-removed": _l("Removed from the suppression list"),
+    "relay-changed": _l("Changed a relay"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What part of the log is asked for; None asks for all."""
+
+    user_id: int | None = None
+    action: str | None = None
+    since: datetime | None = None
+    before: datetime | None = None
+
+
+def record(
+    action: str,
+    *,
+    by: User | None,
+    at: datetime,
+    object_type: str | None = None,
+    object_id: int | None = None,
+    address: str | None = None,
+    **detail: Any,
+) -> None:
+    """Write an entry in the open transaction. `by` None: nobody signed in (a failed sign-in) or the product itself.
+
+    `detail` must be JSON: names and numbers of what changed, never passwords or tokens.
+    """
+    db.session.add(
+        AuditEntry(
+            at=at,
+            user_id=by.id if by else None,
+            user_name=by.name if by else None,
+            action=action,
+            object_type=object_type,
+            object_id=object_id,
+            detail=detail,
+            address=address,
+        )
+    )
+
+
+def entries(wanted: Wanted, *, limit: int, offset: int = 0) -> Sequence[AuditEntry]:
+    """Return a part of the log, newest first."""
+    query = _only(select(AuditEntry), wanted).order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
+    return db.session.scalars(query.limit(limit).offset(offset)).all()
+
+
+def count(wanted: Wanted) -> int:
+    """Return how many entries are asked for."""
+    return db.session.scalar(_only(select(func.count()).select_from(AuditEntry), wanted)) or 0
+
+
+def _only(query: Select[Any], wanted: Wanted) -> Select[Any]:
+    if wanted.user_id is not None:
+        query = query.where(AuditEntry.user_id == wanted.user_id)
+    if wanted.action:
+        query = query.where(AuditEntry.action == wanted.action)
+    if wanted.since:
+        query = query.where(AuditEntry.at >= wanted.since)
+    if wanted.before:
+        query = query.where(AuditEntry.at < wanted.before)
+    return query
