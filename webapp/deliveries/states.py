@@ -2,6 +2,10 @@
 
 from enum import IntEnum, StrEnum
 
+from webapp.rules.causes import Cause
+
+__all__ = ["CONFIRMED", "EDITABLE", "FINAL", "Cause", "Outcome", "State"]
+
 
 class State(StrEnum):
     """Where a delivery is in its life."""
@@ -34,14 +38,3 @@ class Outcome(IntEnum):
     CANCELLED = 5
     EXCLUDED_LATE = 6
     UNCONFIRMED = 7
-
-
-class Cause(StrEnum):
-    """Why a rule left a recipient out. Every excluded recipient has exactly one."""
-
-    ADDRESS_MISSING = "address_missing"
-    ADDRESS_INVALID = "address_invalid"
-    SUPPRESSED = "suppressed"
-    NOT_SUBSCRIBED = "not_subscribed"
-    DUPLICATE = "duplicate"
-    PERSONALISATION_FAILED = "personalisation_failed"
