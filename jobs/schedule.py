@@ -12,6 +12,7 @@ from types import FrameType
 
 from sqlalchemy import text
 
+from jobs import prepare
 from webapp import broker
 from webapp.app import create_app
 from webapp.db import db
@@ -23,7 +24,9 @@ LOCK = 7_362_001  # the advisory lock of the one scheduler
 HEARTBEAT_TTL = 15
 
 #: What to do and how often, in seconds. Each task opens its own transactions.
-TASKS: list[tuple[float, Callable[[], object]]] = []
+TASKS: list[tuple[float, Callable[[], object]]] = [
+    (5.0, prepare.sweep),
+]
 
 
 def beat() -> None:

@@ -97,8 +97,9 @@ class Move(Model):
 class Preparation(Model):
     """One run that computes the target, applies the rules and freezes all of it.
 
-    `frozen` holds the content as it will be sent: subject, preheader, html, text, sender, reply_to, tracking, topic_id,
-    relay_id, language. `stages` is the progress shown live: a list of {"stage", "status", "count", "of", "seconds"}.
+    `frozen` holds what is the same for all as it will be sent: "content" (what `content.render.thaw` takes), subject,
+    preheader, from_name, from_address, reply_to, tracking, language, topic_id, relay_id. `stages` is the progress shown
+    live: a list of {"stage", "status", "count", "of", "seconds"}.
     """
 
     __tablename__ = "preparation"

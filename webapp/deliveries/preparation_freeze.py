@@ -1,0 +1,82 @@
+"""The last stage of a preparation: messages, exclusions, links, chunks and counters, and one fingerprint over them."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from webapp.content.links import Link as FoundLink
+from webapp.db import db
+from webapp.deliveries import ledger, partitions
+from webapp.deliveries.models import ExclusionCount, Link
+from webapp.deliveries.preparation_target import verdict_table
+from webapp.rules.causes import Cause
+
+CHUNK = 100
+
+
+def fill(preparation_id: int, *, delivery_id: int) -> None:
+    """Write messages (numbered by order of lists, then of contacts) and exclusions, and make them the delivery's own."""
+    verdict = verdict_table(preparation_id)
+    partitions.create(preparation_id)
+    db.session.execute(
+        text(f"""
+            INSERT INTO {partitions.name("message", preparation_id)} (delivery_id, seq, contact_id, email, "values")
+            SELECT :delivery_id, row_number() OVER (ORDER BY position, contact_id) - 1, contact_id, email, "values"
+            FROM {verdict} WHERE cause IS NULL ORDER BY position, contact_id
+        """),
+        {"delivery_id": delivery_id},
+    )
+    db.session.execute(
+        text(f"""
+            INSERT INTO {partitions.name("exclusion", preparation_id)} (delivery_id, contact_id, cause, email, detail)
+            SELECT :delivery_id, contact_id, cause, email, detail
+            FROM {verdict} WHERE cause IS NOT NULL ORDER BY contact_id
+        """),
+        {"delivery_id": delivery_id},
+    )
+    partitions.attach(preparation_id, delivery_id=delivery_id)
+
+
+def account(
+    preparation_id: int, *, delivery_id: int, counts: Mapping[str, int], links: Iterable[FoundLink], at: datetime
+) -> None:
+    """Write the links, the counts of each cause, the chunks to be claimed, and open the ledger."""
+    to_deliver = counts[""]
+    excluded = sum(counts[cause] for cause in Cause)
+    db.session.add_all(
+        Link(delivery_id=delivery_id, no=link.number, target=link.target, label=link.label) for link in links
+    )
+    db.session.add_all(
+        ExclusionCount(preparation_id=preparation_id, cause=cause, position=position, recipients=counts[cause])
+        for position, cause in enumerate(Cause)
+    )
+    db.session.flush()
+    db.session.execute(
+        text("""
+            INSERT INTO chunk (delivery_id, no, first_seq, last_seq)
+            SELECT :delivery_id, no, no * :size, least(no * :size + :size, :messages) - 1
+            FROM generate_series(0, (:messages - 1) / :size) AS no ORDER BY no
+        """),
+        {"delivery_id": delivery_id, "size": CHUNK, "messages": to_deliver},
+    )
+    ledger.open_account(delivery_id, targeted=to_deliver + excluded, excluded=excluded, at=at)
+
+
+def fingerprint(preparation_id: int, *, frozen: Mapping[str, Any], links: Iterable[FoundLink]) -> str:
+    """Hash content, sender, links, recipients and values: the same in, the same out, on any machine."""
+    recipients = db.session.scalar(
+        text(f"""
+            SELECT encode(sha256(convert_to(coalesce(string_agg(part, '' ORDER BY no), ''), 'UTF8')), 'hex') FROM (
+                SELECT seq / 1000 AS no, encode(sha256(convert_to(
+                    string_agg(concat_ws('|', seq, contact_id, email, "values"), E'\\n' ORDER BY seq), 'UTF8')), 'hex') AS part
+                FROM {partitions.name("message", preparation_id)} GROUP BY 1
+            ) AS parts
+        """)
+    )
+    numbered = [[link.number, link.target] for link in links]
+    whole = json.dumps([frozen, numbered, recipients], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(whole.encode()).hexdigest()

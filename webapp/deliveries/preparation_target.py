@@ -1,0 +1,138 @@
+"""The first stages of a preparation, set-wise: who is targeted, what the rules say, which values each gets."""
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from sqlalchemy import text
+
+from webapp.content.fields import CONTACT_NAMES, LINK_NAMES
+from webapp.db import db, driver
+from webapp.rules import filtering
+from webapp.rules.causes import Cause
+
+BATCH = 500
+
+
+def target_table(preparation_id: int) -> str:
+    """Return the name of the temporary table of the target."""
+    return f"target_{int(preparation_id)}"
+
+
+def verdict_table(preparation_id: int) -> str:
+    """Return the name of the temporary table of what the rules said."""
+    return f"verdict_{int(preparation_id)}"
+
+
+def resolve_target(delivery_id: int, *, preparation_id: int) -> int:
+    """Fill the target: the union of the lists, less the excluded ones, each contact once, by order of lists; count it."""
+    table = target_table(preparation_id)
+    db.session.execute(
+        text(f"""
+            CREATE TEMPORARY TABLE {table} ON COMMIT DROP AS
+            SELECT member.contact_id, min(chosen.position) AS position
+            FROM delivery_list chosen JOIN list_member member ON member.list_id = chosen.list_id
+            WHERE chosen.delivery_id = :delivery_id AND NOT chosen.excluded AND NOT EXISTS (
+                SELECT FROM delivery_list out JOIN list_member left_out ON left_out.list_id = out.list_id
+                WHERE out.delivery_id = :delivery_id AND out.excluded AND left_out.contact_id = member.contact_id)
+            GROUP BY member.contact_id
+        """),
+        {"delivery_id": delivery_id},
+    )
+    db.session.execute(text(f"ANALYZE {table}"))
+    return int(db.session.scalar(text(f"SELECT count(*) FROM {table}")) or 0)
+
+
+def forget(preparation_id: int) -> None:
+    """Drop the temporary tables; the end of the transaction would do it, too."""
+    db.session.execute(text(f"DROP TABLE IF EXISTS {target_table(preparation_id)}, {verdict_table(preparation_id)}"))
+
+
+def apply_rules(preparation_id: int, *, topic_id: int | None, fields: Collection[str]) -> dict[str, int]:
+    """Judge every contact of the target and freeze the values of `fields`; return the count of each cause, zero too."""
+    table = verdict_table(preparation_id)
+    values, params = values_sql(fields)
+    query = filtering.judged(target=target_table(preparation_id), values=values)
+    db.session.execute(
+        text(f"CREATE TEMPORARY TABLE {table} ON COMMIT DROP AS {query}"), {**params, "topic_id": topic_id}
+    )
+    db.session.execute(text(f"ANALYZE {table}"))
+    return counts(preparation_id)
+
+
+def counts(preparation_id: int) -> dict[str, int]:
+    """Count the contacts of each cause, zero included; those to be delivered stand under an empty name."""
+    rows = db.session.execute(
+        text(f"SELECT cause, count(*) FROM {verdict_table(preparation_id)} GROUP BY cause ORDER BY cause")
+    )
+    return {**dict.fromkeys(Cause, 0), "": 0, **{cause or "": count for cause, count in rows}}
+
+
+def suppressed_by_cause(preparation_id: int) -> dict[str, int]:
+    """Count the suppressed contacts by why their address is suppressed."""
+    rows = db.session.execute(
+        text(
+            f"SELECT detail, count(*) FROM {verdict_table(preparation_id)} WHERE cause = :cause GROUP BY 1 ORDER BY 1"
+        ),
+        {"cause": Cause.SUPPRESSED},
+    )
+    return {str(detail): int(count) for detail, count in rows}
+
+
+def values_sql(fields: Collection[str]) -> tuple[str, dict[str, str]]:
+    """Return an SQL expression over `c` that makes the merge values of these fields (empty ones left out), and its
+    parameters. It gives what `content.fields.contact_values` gives.
+    """  # noqa: D205
+    pairs, params = [], {}
+    for number, name in enumerate(sorted(set(fields) - set(LINK_NAMES))):
+        key = f"field_{number}"
+        params[key] = name
+        own = f"nullif(nullif(c.attributes -> :{key}, 'null'), '\"\"')"
+        pairs.append(f"CAST(:{key} AS text), {_value(name, own)}")
+    if not pairs:
+        return "'{}'::jsonb", {}
+    objects = (f"jsonb_build_object({', '.join(pairs[at : at + 40])})" for at in range(0, len(pairs), 40))
+    return f"jsonb_strip_nulls({' || '.join(objects)})", params
+
+
+def _value(name: str, own: str) -> str:
+    if name == "name":
+        both = "concat_ws(' ', nullif(c.first_name, ''), nullif(c.last_name, ''))"
+        return f"coalesce({own}, to_jsonb(nullif({both}, '')))"
+    if name in CONTACT_NAMES:
+        column = "btrim(c.email)" if name == "email" else f"c.{name}"
+        return f"coalesce(to_jsonb(nullif({column}, '')), {own})"
+    return own
+
+
+def existing_attributes(names: Collection[str]) -> set[str]:
+    """Return which of these names at least one contact has as an attribute."""
+    rows = db.session.execute(
+        text("""
+            SELECT name FROM unnest(CAST(:names AS text[])) AS asked (name)
+            WHERE EXISTS (SELECT FROM contact WHERE attributes ? name)
+        """),
+        {"names": list(names)},
+    )
+    return {row.name for row in rows}
+
+
+def to_personalise(preparation_id: int) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+    """Yield those to be delivered in batches of (contact id, values), streamed."""
+    with driver().cursor(name=f"verdicts_{int(preparation_id)}") as cursor:
+        cursor.itersize = BATCH
+        cursor.execute(f'SELECT contact_id, "values" FROM {verdict_table(preparation_id)} WHERE cause IS NULL')  # type: ignore[arg-type, unused-ignore]
+        while batch := cursor.fetchmany(BATCH):
+            yield batch
+
+
+def exclude_failed(preparation_id: int, *, failed: dict[int, str]) -> None:
+    """Leave out those whose message could not be made, each with its reason."""
+    if failed:
+        db.session.execute(
+            text(f"""
+                UPDATE {verdict_table(preparation_id)} v SET cause = :cause, detail = f.reason
+                FROM unnest(CAST(:ids AS bigint[]), CAST(:reasons AS text[])) AS f (contact_id, reason)
+                WHERE v.contact_id = f.contact_id
+            """),
+            {"cause": Cause.PERSONALISATION_FAILED, "ids": list(failed), "reasons": list(failed.values())},
+        )
