@@ -40,6 +40,7 @@ def init_app(app: Flask) -> None:
         same_page=same_page,
         places=navigation.places,
         own_places=navigation.own_places,
+        settings_places=navigation.settings_places,
         ledger_parts=drawing.ledger_parts,
         spark_path=drawing.spark_path,
         plot_paths=drawing.plot_paths,

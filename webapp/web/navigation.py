@@ -18,12 +18,19 @@ MAIN: tuple[tuple[str, Any, str, tuple[str, ...]], ...] = (
         ("/contacts", "/lists", "/imports", "/suppression", "/topics"),
     ),
     ("wall.index", _l("Live wall"), "view", ("/wall",)),
-    ("accounts.settings", _l("Settings"), "admin", ("/settings", "/users", "/roles", "/relays")),
+    ("settings.index", _l("Settings"), "admin", ("/settings",)),
 )
 OWN: tuple[tuple[str, Any, str], ...] = (
     ("accounts.profile", _l("Profile and time zone"), "person"),
     ("accounts.notices", _l("Notices"), "bell"),
     ("mailbox.index", _l("Caught mail"), "inbox"),
+)
+#: The tabs of the settings: endpoint, words and right.
+SETTINGS: tuple[tuple[str, Any, str], ...] = (
+    ("settings.users", _l("Users"), "admin"),
+    ("settings.roles", _l("Roles"), "admin"),
+    ("settings.folders", _l("Folders"), "admin"),
+    ("audit.index", _l("Audit log"), "admin"),
 )
 
 
@@ -54,6 +61,16 @@ def own_places() -> list[Place]:
         if endpoint in current_app.view_functions
     ]
     return found or [Place(gettext("Deliveries"), "/", icon="send")]
+
+
+def settings_places() -> list[tuple[str, str, bool]]:
+    """Return the tabs of the settings for this reader, as tabs() takes them."""
+    found = [
+        (str(label), url_for(endpoint))
+        for endpoint, label, right in SETTINGS
+        if endpoint in current_app.view_functions and i18n.may(right)
+    ]
+    return [(label, href, request.path == href or request.path.startswith(href + "/")) for label, href in found]
 
 
 def _here(href: str, paths: tuple[str, ...]) -> bool:
