@@ -1,0 +1,96 @@
+"""Addresses as contacts have them: checked and normalised once, when they are stored."""
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+from webapp.mail.addresses import InvalidAddress, parse_address
+from webapp.words import LazyString, _l
+
+#: What almost every address looks like. What matches is accepted as it is, because `parse_address` accepts it too
+#: (a property test holds them together); everything else goes the long way, which costs twenty times as much.
+_PLAIN = re.compile(
+    r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*@(?:[A-Za-z0-9](?:[A-Za-z0-9]|-(?!-))*(?<!-)\.)+[A-Za-z]{2,}", re.ASCII
+)
+_RESERVED = (".arpa", ".invalid", ".local", ".localhost", ".onion", ".test")
+_SPACE = re.compile(r"\s")
+
+#: Why an address cannot be used, and how to mend it.
+REASONS: dict[str, tuple[LazyString, LazyString]] = {
+    "missing": (_l("No address"), _l("Fill in the address")),
+    "space": (_l("The address has a space in it"), _l("Remove the space")),
+    "control": (_l("The address holds signs that cannot be seen"), _l("Write the address again")),
+    "no_at": (_l("The address has no @"), _l("Write it as name@example.com")),
+    "many_at": (_l("The address has more than one @"), _l("Write one address only")),
+    "no_local": (_l("Nothing before the @"), _l("Complete the part before @")),
+    "no_domain": (_l("Nothing after the @"), _l("Complete the part after @")),
+    "comma": (_l("The address has a comma in it"), _l("Write a dot instead of the comma, or one address only")),
+    "no_dot": (_l("The part after the @ is not complete"), _l("Add its ending, such as .com")),
+    "dots": (_l("A dot stands where none may be"), _l("Remove the extra dot")),
+    "too_long": (_l("The address is too long"), _l("An address has at most 254 signs, 64 of them before the @")),
+    "domain": (_l("The part after the @ cannot be a domain"), _l("Check its spelling")),
+    "syntax": (_l("Not an address"), _l("Check its spelling")),
+}
+
+
+class Checked(NamedTuple):
+    """An address as it is stored: `email` is shown and written to, `norm` is compared; `norm` is None with a `reason`."""
+
+    email: str | None
+    norm: str | None
+    reason: str | None
+
+
+def check(text: str | None) -> Checked:
+    """Check one address, without asking DNS. What cannot be used is kept as it was given, with the code of the reason."""
+    if text is None:
+        return Checked(None, None, "missing")
+    if len(text) <= 64 and _PLAIN.fullmatch(text) and not (lower := text.lower()).endswith(_RESERVED):
+        local, _, domain = text.partition("@")
+        return Checked(f"{local}@{domain.lower()}", lower, None)
+    given = unicodedata.normalize("NFC", text).strip()
+    if not given:
+        return Checked(None, None, "missing")
+    if any(unicodedata.category(sign) in {"Cc", "Cf"} for sign in given):
+        return Checked(_visible(given), None, "control")
+    try:
+        found = parse_address(given)
+    except InvalidAddress:
+        return Checked(given, None, why(given))
+    return Checked(found.email, found.key, None)
+
+
+def key(text: str) -> str | None:
+    """Return what the address is compared by, or None when it is not one."""
+    return check(text).norm
+
+
+def why(text: str) -> str:
+    """Name the reason why this is not an address, as near to what a person can mend as possible."""
+    local, at, domain = text.rpartition("@")
+    tests = (
+        ("comma", "," in text or ";" in text),
+        ("space", _SPACE.search(text)),
+        ("no_at", not at),
+        ("many_at", "@" in local),
+        ("no_local", not local),
+        ("no_domain", not domain),
+        ("too_long", len(local) > 64 or len(text) > 254),
+        ("dots", ".." in text or local.startswith(".") or local.endswith(".") or domain.startswith(".")),
+        ("dots", domain.endswith(".")),
+        ("no_dot", "." not in domain),
+    )
+    found = next((code for code, true in tests if true), None)
+    return found or ("domain" if not _accepted(f"a@{domain}") else "syntax")
+
+
+def _accepted(text: str) -> bool:
+    try:
+        parse_address(text)
+    except InvalidAddress:
+        return False
+    return True
+
+
+def _visible(text: str) -> str:
+    return "".join(sign for sign in text if unicodedata.category(sign) not in {"Cc", "Cf"})
