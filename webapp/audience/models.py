@@ -19,7 +19,19 @@ class Contact(Model):
 
     __tablename__ = "contact"
     __table_args__ = (
-        Index("ix_contact_email_norm", "email_norm"),
+        # What is searched by its beginning has the pattern order; it serves equality as well.
+        Index("ix_contact_email_norm", "email_norm", postgresql_ops={"email_norm": "text_pattern_ops"}),
+        Index(
+            "ix_contact_domain",
+            func.split_part(Column("email_norm"), "@", 2).label("domain"),
+            postgresql_ops={"domain": "text_pattern_ops"},
+        ),
+        Index(
+            "ix_contact_email_invalid",
+            func.lower(Column("email")).label("lower"),
+            postgresql_ops={"lower": "text_pattern_ops"},
+            postgresql_where=text("email_norm IS NULL AND email IS NOT NULL"),
+        ),
         Index("uq_contact_external_id", "external_id", unique=True, postgresql_where=text("external_id IS NOT NULL")),
         Index(
             "ix_contact_last_name_lower", func.lower(Column("last_name")), postgresql_ops={"lower": "text_pattern_ops"}
@@ -93,6 +105,9 @@ class Suppression(Model):
     """An address that is never written to. `cause`: unsubscribed, hard_bounce, complaint or manual."""
 
     __tablename__ = "suppression"
+    __table_args__ = (
+        Index("ix_suppression_email_norm", "email_norm", postgresql_ops={"email_norm": "text_pattern_ops"}),
+    )
 
     id: Mapped[Id]
     email_norm: Mapped[str] = mapped_column(unique=True)
@@ -103,7 +118,11 @@ class Suppression(Model):
 
 
 class Import(Model):
-    """One uploaded CSV: first uploaded, then mapped, then run. `counts` is what the live page shows."""
+    """One uploaded CSV: first uploaded, then mapped, then run.
+
+    `columns` are the names in the file, `mapping` is {"fields": […]} in the same order, `counts` is what the live page
+    shows. `run_no` fences a worker that was thought dead: only the run of that number may write.
+    """
 
     __tablename__ = "import"
 
@@ -113,6 +132,8 @@ class Import(Model):
     status: Mapped[str] = mapped_column(default="uploaded")  # uploaded, queued, running, done, cancelled, failed
     encoding: Mapped[str | None]
     separator: Mapped[str | None]
+    header: Mapped[bool] = mapped_column(default=True, server_default="true")
+    run_no: Mapped[int] = mapped_column(default=0, server_default="0")
     columns: Mapped[list[Any]] = mapped_column(default=list)
     mapping: Mapped[dict[str, Any]] = mapped_column(default=dict)
     options: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -1,0 +1,20 @@
+"""Queue `imports`: a CSV file into contacts."""
+
+import logging
+
+from webapp import clock
+from webapp.audience import imports, importing
+from webapp.db import transaction
+
+log = logging.getLogger(__name__)
+
+
+def run(import_id: int) -> None:
+    """Run an import. If this dies, the scheduler starts it over; what was merged is all of it or nothing."""
+    importing.run(import_id, clock=clock.now)
+
+
+def sweep() -> None:
+    """Start over what a dead worker or a lost queue has left."""
+    with transaction():
+        imports.sweep(at=clock.now())

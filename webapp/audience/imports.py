@@ -1,0 +1,219 @@
+"""An import's life: mapped, started, cancelled, swept; each step one conditional UPDATE, so that two cannot both win."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, select, text, update
+
+from webapp.accounts import audit
+from webapp.accounts.models import User
+from webapp.audience import columns, staging
+from webapp.audience.merging import Wishes
+from webapp.audience.models import ContactList, Import, ImportPart, ImportReject, Topic
+from webapp.audience.rows import Plan
+from webapp.db import db
+from webapp.errors import Conflict, Invalid, NotFound
+from webapp.events import announce
+from webapp.queue import later
+from webapp.words import _l
+
+LOCK = 7_362_012  # with the import's number: held by every transaction of the worker that runs it
+SILENT = timedelta(seconds=15)  # a worker that has said nothing for so long is looked after
+MOST_RUNS = 5
+MOVING = ("queued", "running")
+
+
+class Superseded(Exception):  # noqa: N818 - it is news, not an error
+    """The run is over: somebody cancelled the import, or another worker has started it over."""
+
+
+def get(import_id: int) -> Import:
+    """Return an import or raise NotFound."""
+    found = db.session.get(Import, import_id)
+    if found is None:
+        raise NotFound(_l("This import does not exist, or it was deleted."))
+    return found
+
+
+def recent(*, limit: int, offset: int = 0) -> Sequence[tuple[Import, str | None]]:
+    """Return imports, newest first, each with the name of who uploaded the file."""
+    query = select(Import, User.name).outerjoin(User, User.id == Import.created_by_id).order_by(Import.id.desc())
+    return [(row[0], row[1]) for row in db.session.execute(query.limit(limit).offset(offset))]
+
+
+def count() -> int:
+    """Return how many imports there are."""
+    return db.session.scalar(select(func.count()).select_from(Import)) or 0
+
+
+def wishes_of(found: Import) -> Wishes:
+    """Return what was chosen for an import."""
+    return Wishes(**found.options) if found.options else Wishes()
+
+
+def plan_of(found: Import) -> Plan:
+    """Return what each column goes to."""
+    fields = found.mapping["fields"]
+    return Plan(
+        names=found.columns,
+        fields=fields,
+        keys=columns.keys_of(found.columns),
+        match=wishes_of(found).match,
+        needs_consent="consent_at" in fields and bool(wishes_of(found).topics),
+    )
+
+
+def map_columns(found: Import, *, fields: Sequence[str], wishes: Wishes) -> None:
+    """Keep what was chosen; raise Invalid for what cannot be."""
+    _expect(found, "uploaded", "failed")
+    if len(fields) != len(found.columns) or not set(fields) <= set(columns.FIELDS):
+        raise Invalid(_l("The columns do not fit the file any more. Choose again."), field="columns")
+    found.mapping = {"fields": list(fields)}
+    found.options = asdict(wishes)
+    _check(fields, wishes)
+
+
+def _check(fields: Sequence[str], wishes: Wishes) -> None:
+    for name in set(fields) - columns.MANY:
+        if list(fields).count(name) > 1:
+            message = _l("Two columns go to “%(field)s”. Choose one of them.", field=columns.FIELDS[name])
+            raise Invalid(message, field="columns")
+    if wishes.match == "address" and "email" not in fields:
+        raise Invalid(_l("No column goes to “Address”. Choose the one that holds the addresses."), field="columns")
+    if wishes.match == "external_id" and "external_id" not in fields:
+        message = _l("No column goes to “Number in the other system”. Choose one, or match by address.")
+        raise Invalid(message, field="columns")
+    if wishes.topics and not wishes.source:
+        raise Invalid(_l("Say how these people have agreed to it."), field="source")
+    if "opt_out" in fields and not wishes.topics:
+        raise Invalid(_l("Choose the topics that people have unsubscribed from."), field="topics")
+    known = db.session.scalar(select(func.count()).where(ContactList.id.in_(wishes.lists))) or 0
+    known += db.session.scalar(select(func.count()).where(Topic.id.in_(wishes.topics))) or 0
+    if known != len(set(wishes.lists)) + len(set(wishes.topics)):
+        raise Invalid(_l("A list or topic was deleted meanwhile. Choose again."), field="lists")
+
+
+def start(found: Import, *, by: User, at: datetime) -> None:
+    """Put the import into the queue."""
+    _check(found.mapping["fields"], wishes_of(found))
+    _expect(found, "uploaded", "failed")
+    _change(found.id, ("uploaded", "failed"), "queued", started_at=None, heartbeat_at=at, problem=None, counts={}, run_no=1)
+    audit.record("contacts-imported", by=by, at=at, object_type="import", object_id=found.id, filename=found.filename)
+    _queue(found.id, 1)
+
+
+def cancel(found: Import, *, at: datetime) -> None:
+    """End an import; the contacts stay as they were before it."""
+    _change(found.id, ("uploaded", "failed", *MOVING), "cancelled", finished_at=at)
+    forget_file(found.id)
+
+
+def remove(found: Import) -> None:
+    """Delete an import that has ended, with its file and its rejected rows; the contacts stay."""
+    if found.status in MOVING:
+        raise Conflict(_l("The import is under way. Stop it first."))
+    staging.drop_all(found.id)
+    db.session.delete(found)
+
+
+def forget_file(import_id: int) -> None:
+    """Delete the uploaded file: it holds personal data and is not needed any more."""
+    db.session.execute(delete(ImportPart).where(ImportPart.import_id == import_id))
+
+
+def rejects(import_id: int, *, limit: int, offset: int = 0) -> Sequence[ImportReject]:
+    """Return rejected rows in the order of the file."""
+    query = select(ImportReject).where(ImportReject.import_id == import_id).order_by(ImportReject.line)
+    return db.session.scalars(query.limit(limit).offset(offset)).all()
+
+
+def reject_reasons(import_id: int) -> Sequence[tuple[str, int]]:
+    """Return the reasons with their counts, the largest first."""
+    total = func.count()
+    query = select(ImportReject.reason, total).where(ImportReject.import_id == import_id).group_by(ImportReject.reason)
+    return [(row[0], row[1]) for row in db.session.execute(query.order_by(total.desc(), ImportReject.reason))]
+
+
+# ---- what the worker and the scheduler do
+
+
+def claim(import_id: int, *, at: datetime) -> int | None:
+    """Take an import out of the queue; return the number of this run, or None when there is nothing to do."""
+    query = (
+        update(Import)
+        .where(Import.id == import_id, Import.status == "queued")
+        .values(status="running", started_at=at, heartbeat_at=at, counts={"stage": "reading"})
+        .returning(Import.run_no)
+    )
+    run_no = db.session.scalar(query)
+    if run_no is not None:
+        announce("import", import_id)
+    return run_no
+
+
+def hold(import_id: int, *, run_no: int) -> None:
+    """Say to the scheduler that a worker is at it, for as long as this transaction lasts; raise Superseded if it is not ours."""
+    db.session.execute(text("SELECT pg_advisory_xact_lock(:lock, :id)"), {"lock": LOCK, "id": import_id})
+    query = select(Import.run_no).where(Import.id == import_id, Import.status == "running")
+    if db.session.scalar(query) != run_no:
+        raise Superseded
+
+
+def progress(import_id: int, *, run_no: int, counts: dict[str, Any], at: datetime, status: str = "running") -> None:
+    """Write how far the run has come; raise Superseded if it is not ours any more."""
+    values: dict[str, Any] = {"counts": counts, "heartbeat_at": at, "status": status}
+    if status != "running":
+        values["finished_at"] = at
+    query = update(Import).where(Import.id == import_id, Import.status == "running", Import.run_no == run_no)
+    done = db.session.execute(query.values(**values).returning(Import.id)).first()
+    if done is None:
+        raise Superseded
+    announce("import", import_id)
+
+
+def fail(import_id: int, *, run_no: int, problem: str, at: datetime) -> None:
+    """End a run that cannot go on; the file stays, so that it can be tried again."""
+    staging.drop_all(import_id)
+    db.session.execute(delete(ImportReject).where(ImportReject.import_id == import_id))
+    query = update(Import).where(Import.id == import_id, Import.status == "running", Import.run_no == run_no)
+    db.session.execute(query.values(status="failed", problem=problem, finished_at=at))
+    announce("import", import_id)
+
+
+def sweep(*, at: datetime) -> int:
+    """Start over what a dead worker or a lost queue has left; return how many."""
+    query = select(Import).where(Import.status.in_(MOVING), Import.heartbeat_at < at - SILENT).with_for_update(skip_locked=True)
+    found = 0
+    for one in db.session.scalars(query).all():
+        alive = not db.session.scalar(text("SELECT pg_try_advisory_xact_lock(:lock, :id)"), {"lock": LOCK, "id": one.id})
+        if one.status == "running" and alive:
+            continue
+        found += 1
+        if one.run_no >= MOST_RUNS:
+            fail(one.id, run_no=one.run_no, problem="died", at=at)
+            continue
+        if one.status == "running":
+            one.status = "queued"
+            one.run_no += 1
+        one.heartbeat_at = at
+        _queue(one.id, one.run_no)
+        announce("import", one.id)
+    return found
+
+
+def _queue(import_id: int, run_no: int) -> None:
+    later("imports.run", import_id, unique=f"import-{import_id}-{run_no}")
+
+
+def _expect(found: Import, *statuses: str) -> None:
+    if found.status not in statuses:
+        raise Conflict(_l("This import has been started already. Look at it afresh."))
+
+
+def _change(import_id: int, before: Sequence[str], status: str, **values: Any) -> None:
+    query = update(Import).where(Import.id == import_id, Import.status.in_(before)).values(status=status, **values)
+    if db.session.execute(query.returning(Import.id)).first() is None:
+        raise Conflict(_l("The import has gone on meanwhile. Look at it afresh."))
+    announce("import", import_id)

@@ -1,0 +1,54 @@
+"""The staging table of one run of an import: filled by COPY, read by the merge, then dropped. Never logged."""
+
+from collections.abc import Iterable
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import text
+
+from webapp.audience.rows import Refused, Staged
+from webapp.db import db, driver
+
+_COLUMNS = ", ".join(Staged._fields)
+
+
+def name(import_id: int, run_no: int) -> str:
+    """Return the name of the table of a run."""
+    return f"import_staging_{int(import_id)}_{int(run_no)}"
+
+
+def create(import_id: int, run_no: int) -> None:
+    """Create the table, in place of what an earlier run has left."""
+    drop_all(import_id)
+    db.session.execute(
+        text(
+            f"CREATE UNLOGGED TABLE {name(import_id, run_no)} (line integer NOT NULL, key text NOT NULL, external_id text, "
+            "email text, email_norm text, first_name text, last_name text, language text, country text, company text, "
+            "attributes jsonb NOT NULL, consent_at timestamptz, opt_out boolean NOT NULL, raw jsonb)"
+        )
+    )
+
+
+def fill(import_id: int, run_no: int, *, rows: Iterable[Staged]) -> None:
+    """Copy rows into the table."""
+    with driver().cursor() as cursor, cursor.copy(
+        f"COPY {name(import_id, run_no)} ({_COLUMNS}) FROM STDIN"  # type: ignore[arg-type] # built from integers
+    ) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def refuse(import_id: int, *, rows: Iterable[Refused]) -> None:
+    """Keep rows that cannot be imported, to be downloaded."""
+    with driver().cursor() as cursor, cursor.copy(
+        'COPY import_reject (import_id, line, "column", reason, "row") FROM STDIN'
+    ) as copy:
+        copy.set_types(["int8", "int4", "text", "text", "jsonb"])
+        for row in rows:
+            copy.write_row((import_id, row.line, row.column, row.reason, Jsonb(row.cells)))
+
+
+def drop_all(import_id: int) -> None:
+    """Drop the tables of all runs of an import."""
+    query = text("SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename ~ :pattern")
+    for table in db.session.scalars(query, {"pattern": f"^import_staging_{int(import_id)}_\\d+$"}).all():
+        db.session.execute(text(f"DROP TABLE IF EXISTS {table}"))

@@ -1,0 +1,162 @@
+"""An uploaded file: kept in pieces in the database, looked at, and read the way that was found or chosen."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import PurePath
+from typing import BinaryIO
+
+from sqlalchemy import insert, select
+
+from webapp.accounts.models import User
+from webapp.audience import columns
+from webapp.audience.csvfile import ENCODINGS, SEPARATORS, Encodings, Row, guess, lines_of, rows_of
+from webapp.audience.models import Import, ImportPart
+from webapp.audience.rows import MAX_COLUMNS, clean
+from webapp.db import db
+from webapp.errors import Invalid
+from webapp.words import _l
+
+PIECE = 256_000  # bytes; also how finely progress is shown
+HEAD = 256 * 1024  # signs
+LOOKED_AT = 200  # rows whose cells help to guess
+SHOWN = 6  # rows of the preview
+
+#: First bytes of what people upload by mistake.
+_OTHERS = {
+    b"PK\x03\x04": _l("This is a spreadsheet or an archive. Open it and save it as CSV, then upload that file."),
+    b"\xd0\xcf\x11\xe0": _l("This is a spreadsheet. Open it and save it as CSV, then upload that file."),
+    b"\x1f\x8b": _l("This is a compressed file. Unpack it, then upload the CSV file in it."),
+    b"%PDF": _l("This is a PDF, not a CSV file."),
+}
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The beginning of a file as it is understood now: the names of its columns and its first rows, all equally wide."""
+
+    names: list[str]
+    rows: list[list[str]]
+
+    def values(self, at: int, count: int = 3) -> list[str]:
+        """Return the first different values of a column."""
+        found = dict.fromkeys(row[at] for row in self.rows if row[at])
+        return list(found)[:count]
+
+
+def receive(file: BinaryIO, *, filename: str, by: User, at: datetime) -> Import:
+    """Store an uploaded file; find out how it is written and what its columns mean."""
+    found = Import(filename=_last_part(filename), size=0, created_at=at, created_by_id=by.id, status="uploaded")
+    db.session.add(found)
+    db.session.flush()
+    seen = Encodings()
+    for no, piece in enumerate(iter(lambda: file.read(PIECE), b"")):
+        if no == 0:
+            _refuse_others(piece)
+        seen.see(piece)
+        db.session.execute(insert(ImportPart).values(import_id=found.id, no=no, data=piece))
+        found.size += len(piece)
+    if not found.size:
+        raise Invalid(_l("The file is empty."), field="file")
+    found.encoding = seen.found()
+    found.separator, found.header = guess(head(found.id, found.encoding))
+    understand(found)
+    return found
+
+
+def understand(found: Import) -> None:
+    """Read the beginning of the file anew, as its encoding, separator and heading say, and guess the columns again."""
+    seen = look(found)
+    if not seen.names:
+        raise Invalid(_l("There is no row in this file."), field="file")
+    if len(seen.names) > MAX_COLUMNS:
+        raise Invalid(_l("The file has more columns than can be imported (%(count)s).", count=MAX_COLUMNS), field="file")
+    found.columns = seen.names
+    found.mapping = {"fields": columns.guess(seen.names if found.header else [""] * len(seen.names), seen.rows)}
+
+
+def read_as(found: Import, *, encoding: str, separator: str, header: bool) -> None:
+    """Correct how the file is read."""
+    if encoding not in ENCODINGS or separator not in SEPARATORS:
+        raise Invalid(_l("Choose one of the list."), field="encoding")
+    if (encoding, separator, header) != (found.encoding, found.separator, found.header):
+        found.encoding, found.separator, found.header = encoding, separator, header
+        understand(found)
+
+
+def look(found: Import) -> Preview:
+    """Return the beginning of the file as it is understood now."""
+    lines = head(found.id, found.encoding or "utf-8").splitlines(keepends=True)
+    rows = [
+        [clean(cell) for cell in row.cells]
+        for row in islice(rows_of(lines[:-1] if len(lines) > LOOKED_AT else lines, found.separator or ","), LOOKED_AT)
+    ]
+    width = min(max((len(row) for row in rows), default=0), MAX_COLUMNS + 1)
+    if found.header and rows:
+        width = max(len(rows[0]), 1)
+    rows = [[*row, *[""] * width][:width] for row in rows]
+    names = rows.pop(0) if found.header and rows else [""] * width
+    return Preview(names, rows)
+
+
+def head(import_id: int, encoding: str) -> str:
+    """Return the beginning of the file as text."""
+    text = ""
+    for line in lines_of(pieces(import_id), encoding):
+        text += line
+        if len(text) >= HEAD:
+            break
+    return text
+
+
+def pieces(import_id: int) -> Iterator[bytes]:
+    """Return the file piece by piece, each read from the database when it is asked for."""
+    no = 0
+    while True:
+        query = select(ImportPart.data).where(ImportPart.import_id == import_id, ImportPart.no == no)
+        data = db.session.scalar(query)
+        if data is None:
+            return
+        yield data
+        no += 1
+
+
+def read(found: Import, *, counted: list[int]) -> Iterator[Row]:
+    """Return the rows of the whole file, without its heading; `counted[0]` grows with the bytes that were read."""
+
+    def watched() -> Iterator[bytes]:
+        for piece in pieces(found.id):
+            counted[0] += len(piece)
+            yield piece
+
+    rows = rows_of(lines_of(watched(), found.encoding or "utf-8"), found.separator or ",", width=len(found.columns))
+    if found.header:
+        next(rows, None)
+    return rows
+
+
+def titles(names: Sequence[str]) -> list[str]:
+    """Return what columns are called on the page and in the file of rejects: a letter where the file has no name."""
+    return [name or _letter(at) for at, name in enumerate(names)]
+
+
+def _letter(at: int) -> str:
+    """Name a column as spreadsheets do: A … Z, AA …."""
+    word = ""
+    at += 1
+    while at:
+        at, rest = divmod(at - 1, 26)
+        word = chr(65 + rest) + word
+    return word
+
+
+def _refuse_others(piece: bytes) -> None:
+    for start, message in _OTHERS.items():
+        if piece.startswith(start):
+            raise Invalid(message, field="file")
+
+
+def _last_part(filename: str) -> str:
+    name = PurePath(filename.replace("\\", "/")).name
+    return "".join(sign for sign in name if sign.isprintable())[:200] or "import.csv"
