@@ -3,7 +3,7 @@
 import logging
 
 from webapp import clock
-from webapp.audience import imports, importing
+from webapp.audience import importing, imports
 from webapp.db import transaction
 
 log = logging.getLogger(__name__)

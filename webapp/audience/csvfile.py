@@ -31,7 +31,8 @@ MAX_LINES = 100  # a row in quotes may go over this many lines; more means a quo
 MAX_FIELD = 100_000  # signs
 MAX_LINE = 1_000_000  # signs; what has no line ends is no CSV file
 
-_WESTERN = re.compile(r"[ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿŠšŽžŒœ€‘’“”–—…´°§]")
+_WESTERN = set(map(chr, range(0xC0, 0x100))) - set("\xd7\xf7ðÐþÞ") | set("ŠšŽžŒœ€“”…§°")
+_WESTERN |= {"\u2018", "\u2019", "\u2013", "\u2014"}  # curly quotation marks and dashes
 _ASCII = {chr(code) for code in range(128)}
 _ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _FIGURES = re.compile(r"[\d\s.,:/+-]+")
@@ -63,7 +64,7 @@ class Encodings:
     head: bytes = b""
     strange: bytearray = field(default_factory=bytearray)  # lines around what is not UTF-8
     utf8: bool = True
-    _decoder: codecs.IncrementalDecoder = field(default_factory=lambda: codecs.getincrementaldecoder("utf-8")())
+    _decoder: codecs.IncrementalDecoder = field(default_factory=codecs.getincrementaldecoder("utf-8"))
 
     def see(self, piece: bytes) -> None:
         """Look at the next piece."""
@@ -113,10 +114,12 @@ def _one_byte(strange: bytes) -> str:
     """Tell the old code pages apart; when it is a toss-up, Windows-1252 is what most tools write."""
     text = strange.decode("cp1252", errors="replace")
     foreign = [sign for sign in text if ord(sign) > 127]
-    if foreign and sum(1 for sign in foreign if _WESTERN.match(sign)) >= 0.85 * len(foreign) and _plausible(text):
+    if foreign and sum(1 for sign in foreign if sign in _WESTERN) >= 0.85 * len(foreign) and _plausible(text):
         return "cp1252"
     # "ø" in the code page of DOS is a cent sign in Windows'; in that of old Macs, an inverted question mark.
-    best = from_bytes(strange, cp_isolation=["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1257", "cp865"]).best()
+    best = from_bytes(
+        strange, cp_isolation=["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1257", "cp865"]
+    ).best()
     for old in ("mac-roman", "cp865"):
         if set(strange.decode(old)) <= _ASCII | set("æøåÆØÅäöüÄÖÜéèêëÉÈáàâçñßïîôû"):
             return old

@@ -99,7 +99,9 @@ def start(found: Import, *, by: User, at: datetime) -> None:
     """Put the import into the queue."""
     _check(found.mapping["fields"], wishes_of(found))
     _expect(found, "uploaded", "failed")
-    _change(found.id, ("uploaded", "failed"), "queued", started_at=None, heartbeat_at=at, problem=None, counts={}, run_no=1)
+    _change(
+        found.id, ("uploaded", "failed"), "queued", started_at=None, heartbeat_at=at, problem=None, counts={}, run_no=1
+    )
     audit.record("contacts-imported", by=by, at=at, object_type="import", object_id=found.id, filename=found.filename)
     _queue(found.id, 1)
 
@@ -184,10 +186,16 @@ def fail(import_id: int, *, run_no: int, problem: str, at: datetime) -> None:
 
 def sweep(*, at: datetime) -> int:
     """Start over what a dead worker or a lost queue has left; return how many."""
-    query = select(Import).where(Import.status.in_(MOVING), Import.heartbeat_at < at - SILENT).with_for_update(skip_locked=True)
+    query = (
+        select(Import)
+        .where(Import.status.in_(MOVING), Import.heartbeat_at < at - SILENT)
+        .with_for_update(skip_locked=True)
+    )
     found = 0
     for one in db.session.scalars(query).all():
-        alive = not db.session.scalar(text("SELECT pg_try_advisory_xact_lock(:lock, :id)"), {"lock": LOCK, "id": one.id})
+        alive = not db.session.scalar(
+            text("SELECT pg_try_advisory_xact_lock(:lock, :id)"), {"lock": LOCK, "id": one.id}
+        )
         if one.status == "running" and alive:
             continue
         found += 1

@@ -30,11 +30,24 @@ REASONS: dict[str, tuple[LazyString, LazyString]] = {
 }
 
 #: Words that say "no longer subscribed" in a column of that meaning.
-_GONE = set(
-    "unsubscribed avmeldt avregistrerad uitgeschreven afgemeld abgemeldet cleaned bounced complained complaint optedout optout "
-    "yes true 1 ja spam desabonne inactive nonsubscribed spamcomplaint".split()
-)
-_STAYS = {"", "subscribed", "no", "false", "0", "nei", "nej", "nee", "active", "aktiv", "actief", "pameldt", "confirmed"}
+_GONE_WORDS = """unsubscribed avmeldt avregistrerad uitgeschreven afgemeld abgemeldet desabonne cleaned bounced complained
+    complaint spamcomplaint spam optedout optout nonsubscribed inactive yes true 1 ja"""
+_GONE = set(_GONE_WORDS.split())
+_STAYS = {
+    "",
+    "subscribed",
+    "no",
+    "false",
+    "0",
+    "nei",
+    "nej",
+    "nee",
+    "active",
+    "aktiv",
+    "actief",
+    "pameldt",
+    "confirmed",
+}
 _SPACES = re.compile(r"[^\S ]+|[\x00-\x1f\x7f\u200b\u200e\u200f\ufeff]+| {2,}")
 _DATE = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ](\d{1,2}):(\d{2})(?::(\d{2}))?.*)?")
 _DATE_NORDIC = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:[T ,]+(\d{1,2})[:.](\d{2})(?:[:.](\d{2}))?)?")
@@ -112,7 +125,7 @@ def stage(plan: Plan) -> Callable[[Row], Staged | Refused]:
             name = wrong.field if at is None else plan.names[at]
             return Refused(row.line, name or None, wrong.reason, row.cells)
         raw = json.dumps(row.cells, ensure_ascii=False) if keep_raw else None
-        return Staged(row.line, *found, raw)
+        return Staged._make((row.line, *found, raw))
 
     return one
 
@@ -208,7 +221,8 @@ def moment(text: str) -> datetime | None:
     else:
         return None
     try:
-        return datetime(int(year), int(month), int(day), *(int(part or 0) for part in rest), tzinfo=UTC)
+        hour, minute, second = (int(part or 0) for part in rest)
+        return datetime(int(year), int(month), int(day), hour, minute, second, tzinfo=UTC)
     except ValueError:
         return None
 

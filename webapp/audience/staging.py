@@ -30,18 +30,20 @@ def create(import_id: int, run_no: int) -> None:
 
 def fill(import_id: int, run_no: int, *, rows: Iterable[Staged]) -> None:
     """Copy rows into the table."""
-    with driver().cursor() as cursor, cursor.copy(
-        f"COPY {name(import_id, run_no)} ({_COLUMNS}) FROM STDIN"  # type: ignore[arg-type] # built from integers
-    ) as copy:
+    with (
+        driver().cursor() as cursor,
+        cursor.copy(f"COPY {name(import_id, run_no)} ({_COLUMNS}) FROM STDIN") as copy,
+    ):
         for row in rows:
             copy.write_row(row)
 
 
 def refuse(import_id: int, *, rows: Iterable[Refused]) -> None:
     """Keep rows that cannot be imported, to be downloaded."""
-    with driver().cursor() as cursor, cursor.copy(
-        'COPY import_reject (import_id, line, "column", reason, "row") FROM STDIN'
-    ) as copy:
+    with (
+        driver().cursor() as cursor,
+        cursor.copy('COPY import_reject (import_id, line, "column", reason, "row") FROM STDIN') as copy,
+    ):
         copy.set_types(["int8", "int4", "text", "text", "jsonb"])
         for row in rows:
             copy.write_row((import_id, row.line, row.column, row.reason, Jsonb(row.cells)))

@@ -71,7 +71,9 @@ def understand(found: Import) -> None:
     if not seen.names:
         raise Invalid(_l("There is no row in this file."), field="file")
     if len(seen.names) > MAX_COLUMNS:
-        raise Invalid(_l("The file has more columns than can be imported (%(count)s).", count=MAX_COLUMNS), field="file")
+        raise Invalid(
+            _l("The file has more columns than can be imported (%(count)s).", count=MAX_COLUMNS), field="file"
+        )
     found.columns = seen.names
     found.mapping = {"fields": columns.guess(seen.names if found.header else [""] * len(seen.names), seen.rows)}
 

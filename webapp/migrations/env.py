@@ -9,7 +9,7 @@ from flask import current_app
 from webapp import models  # noqa: F401 - all tables are known
 from webapp.db import Model
 
-PARTITION = re.compile(r"^(message|exclusion)_\d+$")
+PARTITION = re.compile(r"^((message|exclusion)_\d+|import_staging_\d+_\d+)$")
 
 
 def include_object(_object: Any, name: str | None, type_: str, reflected: bool, _compare_to: Any) -> bool:

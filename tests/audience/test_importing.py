@@ -1,0 +1,245 @@
+"""Imports from the uploaded file to the contacts."""
+
+import io
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, text, update
+
+from tests.fixtures import T0
+from webapp.accounts.models import User
+from webapp.audience import importing, imports, uploads
+from webapp.audience.merging import Wishes
+from webapp.audience.models import (
+    Contact,
+    ContactList,
+    Import,
+    ImportPart,
+    ImportReject,
+    ListMember,
+    Subscription,
+)
+from webapp.db import db, transaction
+
+
+def clock() -> Any:
+    return T0
+
+
+@pytest.fixture
+def take(make_user: Callable[..., User]) -> Callable[..., Import]:
+    """Upload a file, choose and run it; return the import as it ended."""
+    people: list[User] = []
+
+    def upload(content: bytes | str, *, fields: list[str] | None = None, run: bool = True, **wishes: Any) -> Import:
+        if not people:
+            people.append(make_user("Marketer"))
+        data = content if isinstance(content, bytes) else content.encode()
+        with transaction():
+            found = uploads.receive(io.BytesIO(data), filename="people.csv", by=people[0], at=T0)
+            imports.map_columns(found, fields=fields or found.mapping["fields"], wishes=Wishes(**wishes))
+            imports.start(found, by=people[0], at=T0)
+            import_id = found.id
+        if run:
+            assert importing.run(import_id, clock=clock)
+        db.session.expire_all()
+        return imports.get(import_id)
+
+    return upload
+
+
+def adds_up(counts: dict[str, Any]) -> bool:
+    parts = ("created", "updated", "unchanged", "duplicates", "rejected")
+    return bool(counts["rows"] == sum(counts[part] for part in parts))
+
+
+def contact(email: str) -> Contact:
+    return db.session.scalars(select(Contact).where(Contact.email_norm == email)).one()
+
+
+def test_new_contacts_are_created_with_what_the_columns_hold(take):
+    found = take(
+        "Email Address,First Name,Last Name,Language,Country,Shoe size\nOla@X.no,Ola,Nordmann,Norsk,Norway,43\n"
+    )
+    assert found.status == "done"
+    assert found.counts["created"] == 1
+    assert adds_up(found.counts)
+    ola = contact("ola@x.no")
+    assert (ola.email, ola.first_name, ola.last_name, ola.language, ola.country) == (
+        "Ola@x.no",
+        "Ola",
+        "Nordmann",
+        "nb",
+        "NO",
+    )
+    assert ola.attributes == {"shoe_size": "43"}
+    assert ola.import_id == found.id
+
+
+def test_existing_contacts_are_updated_and_empty_cells_keep_what_was_known(take):
+    take("email;fornavn;etternavn;by\nola@x.no;Ola;Nordmann;Oslo\nkari@x.no;Kari;Hansen;Moss\n")
+    found = take("email;fornavn;etternavn;by\nola@x.no;;Normann;\nkari@x.no;Kari;Hansen;Moss\n")
+    assert (found.counts["updated"], found.counts["unchanged"], found.counts["created"]) == (1, 1, 0)
+    db.session.expire_all()
+    ola = contact("ola@x.no")
+    assert (ola.first_name, ola.last_name, ola.attributes) == ("Ola", "Normann", {"by": "Oslo"})
+
+
+def test_empty_cells_clear_when_asked(take):
+    take("email;fornavn;land;by\nola@x.no;Ola;NO;Oslo\n")
+    found = take("email;fornavn;land;by\nola@x.no;;;\n", empty="clear")
+    assert found.counts["updated"] == 1
+    db.session.expire_all()
+    ola = contact("ola@x.no")
+    assert (ola.first_name, ola.country, ola.attributes) == ("", None, {})
+
+
+def test_existing_contacts_can_be_left_as_they_are(take):
+    take("email;fornavn\nola@x.no;Ola\n")
+    found = take("email;fornavn\nola@x.no;Per\nnew@x.no;New\n", existing="leave")
+    assert (found.counts["created"], found.counts["updated"], found.counts["unchanged"]) == (1, 0, 1)
+    db.session.expire_all()
+    assert contact("ola@x.no").first_name == "Ola"
+
+
+def test_rows_of_one_address_are_one_contact_and_later_rows_win(take):
+    found = take("email,fornavn,etternavn,by\nola@x.no,Ola,Nordmann,\nOLA@x.no,,Normann,Oslo\nola@X.no,,,\n")
+    assert (found.counts["created"], found.counts["duplicates"]) == (1, 2)
+    ola = contact("ola@x.no")
+    assert (ola.first_name, ola.last_name, ola.attributes) == ("Ola", "Normann", {"by": "Oslo"})
+
+
+def test_a_broken_row_is_rejected_with_line_column_and_reason(take):
+    found = take('email,navn\nola@x.no,Ola\nper hansen@x.no,Per\n,Ingen\n"kari@x.no,Kari\nmia@x.no,Mia,too,many\n')
+    told = [(one.line, one.column, one.reason) for one in imports.rejects(found.id, limit=10)]
+    assert told == [(3, "email", "space"), (4, "email", "missing"), (5, None, "quote"), (6, None, "columns")]
+    assert adds_up(found.counts)
+
+
+def test_contacts_are_found_by_number_and_their_address_changes(take):
+    take("kundenr,email,fornavn\n7,ola@x.no,Ola\n8,kari@x.no,Kari\n", match="external_id")
+    found = take("kundenr,email,fornavn\n7,ola@new.no,Ola\n9,,Nils\n", match="external_id")
+    assert (found.counts["created"], found.counts["updated"]) == (1, 1)
+    assert contact("ola@new.no").external_id == "7"
+
+
+def test_a_number_that_belongs_to_somebody_else_is_rejected(take):
+    take("kundenr,email\n7,ola@x.no\n")
+    found = take("kundenr,email\n7,per@x.no\n8,a@x.no\n8,b@x.no\n")
+    told = {one.line: (one.column, one.reason) for one in imports.rejects(found.id, limit=10)}
+    assert told == {2: ("kundenr", "taken"), 4: ("kundenr", "twice")}
+    assert adds_up(found.counts)
+
+
+def test_lists_and_topics_are_added_and_who_unsubscribed_stays_unsubscribed(take, topic):
+    with transaction():
+        audience = ContactList(name="Fair", created_at=T0)
+        db.session.add(audience)
+    take("email\nola@x.no\nkari@x.no\n", topics=[topic.id], source="Fair 2026")
+    with transaction():
+        db.session.execute(
+            update(Subscription)
+            .where(Subscription.contact_id == contact("kari@x.no").id)
+            .values(subscribed=False, source="left")
+        )
+    found = take("email\nola@x.no\nkari@x.no\nnew@x.no\n", topics=[topic.id], lists=[audience.id], source="Fair 2026")
+    assert (found.counts["listed"], found.counts["subscribed"], found.counts["kept_out"]) == (3, 1, 1)
+    wants = dict(
+        db.session.execute(
+            select(Contact.email_norm, Subscription.subscribed).join(
+                Subscription, Subscription.contact_id == Contact.id
+            )
+        ).all()
+    )
+    assert wants == {"ola@x.no": True, "kari@x.no": False, "new@x.no": True}
+
+
+def test_who_left_in_the_other_tool_is_unsubscribed_here(take, topic):
+    found = take(
+        "email,status\na@x.no,Unsubscribed\nb@x.no,Subscribed\n",
+        fields=["email", "opt_out"],
+        topics=[topic.id],
+        source="x",
+    )
+    assert (found.counts["subscribed"], found.counts["unsubscribed"]) == (1, 1)
+
+
+def test_the_uploaded_file_and_the_staging_table_are_gone_afterwards(take):
+    found = take("email\nola@x.no\n")
+    assert db.session.scalar(select(func.count()).select_from(ImportPart)) == 0
+    assert not db.session.scalars(text("SELECT tablename FROM pg_tables WHERE tablename LIKE 'import_staging%'")).all()
+    assert found.finished_at
+
+
+def test_a_cancelled_import_leaves_nothing_half_done(take, monkeypatch):
+    monkeypatch.setattr(importing, "BATCH", 2)
+    found = take("email\n" + "".join(f"p{n}@x.no\n" for n in range(9)), run=False)
+    import_id = found.id
+    batch = importing._batch
+
+    def cancel_then_batch(*args, **kwargs):
+        more = batch(*args, **kwargs)
+        imports.cancel(imports.get(import_id), at=T0)
+        return more
+
+    monkeypatch.setattr(importing, "_batch", cancel_then_batch)
+    assert not importing.run(import_id, clock=clock)
+    db.session.expire_all()
+    assert db.session.scalar(select(func.count()).select_from(Contact)) == 0
+
+
+def test_two_runs_of_one_import_make_one(take):
+    found = take("email\nola@x.no\n")
+    assert not importing.run(found.id, clock=clock)
+    assert db.session.scalar(select(func.count()).select_from(Contact)) == 1
+
+
+def other_tool(rows: int) -> tuple[bytes, dict[str, int]]:
+    """A file as another tool exports it: other names, semicolons, Windows-1252; and what is in it."""
+    rand = random.Random(7)  # noqa: S311 - invented people
+    first = ["Åse", "Bjørn", "Kåre", "Søren", "Zoë", "François", "Ingrid", "Märta", "Jürgen", "Liv"]
+    last = ["Ødegård", "Nordmann", "Bäckström", "van den Bröek", "Müller", "O'Neill", "Lindqvist", "Æsoy"]
+    lines = ["Kundenr;E-postadresse;Fornavn;Etternavn;Språk;Land;Sted;Sko\r\n"]
+    facts = {"rows": rows, "duplicates": 0, "rejected": 0, "created": 0}
+    for n in range(rows):
+        who, name = rand.choice(first), rand.choice(last)
+        email, kind = f"kunde{n}@eksempel{n % 37}.no", rand.random()
+        if kind < 0.05 and facts["created"]:
+            email = "KUNDE0@eksempel0.no"
+            facts["duplicates"] += 1
+        elif kind < 0.08:
+            email = rand.choice(["mangler", "per hansen@x.no", "a@@b.no", "kari@gmail,no", "", "x@"])
+            facts["rejected"] += 1
+        else:
+            facts["created"] += 1
+        place = '"Bø; i Telemark"' if n % 50 == 0 else "Tromsø"
+        lines.append(f";{email};{who};{name};Norsk;Norge;{place};{rand.randint(36, 47)}\r\n")
+    return "".join(lines).encode("cp1252"), facts
+
+
+def test_a_file_of_another_tool_goes_in_and_every_figure_adds_up(take, topic):
+    content, facts = other_tool(20_000)
+    with transaction():
+        audience = ContactList(name="Customers", created_at=T0)
+        db.session.add(audience)
+    found = take(content, lists=[audience.id], topics=[topic.id], source="Moved from the other tool")
+    assert (found.encoding, found.separator, found.header) == ("cp1252", ";", True)
+    assert found.mapping["fields"][:6] == ["external_id", "email", "first_name", "last_name", "language", "country"]
+    assert {name: found.counts[name] for name in facts} == facts
+    assert adds_up(found.counts)
+    assert db.session.scalar(select(func.count()).select_from(Contact)) == facts["created"]
+    assert db.session.scalar(select(func.count()).select_from(ListMember)) == facts["created"]
+    assert db.session.scalar(select(func.count()).select_from(ImportReject)) == facts["rejected"]
+    places = db.session.scalars(select(Contact.attributes["sted"].astext).distinct()).all()
+    assert set(places) == {"Bø; i Telemark", "Tromsø"}
+
+
+def test_importing_the_same_file_again_changes_nothing(take):
+    content, facts = other_tool(500)
+    take(content)
+    again = take(content)
+    assert again.counts["unchanged"] + again.counts["updated"] == facts["created"]
+    assert (again.counts["created"], again.counts["updated"]) == (0, 0)
+    assert adds_up(again.counts)
