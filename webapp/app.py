@@ -10,6 +10,7 @@ from webapp import broker, models
 from webapp.accounts import sessions
 from webapp.accounts import views as accounts
 from webapp.db import db
+from webapp.local import views as mailbox
 from webapp.settings import Settings, use
 from webapp.web import errors, filters, health, htmx, i18n, live, login, requests, security
 
@@ -67,6 +68,7 @@ def blueprints() -> tuple[Blueprint, ...]:
     return (
         accounts.bp,
         health.bp,
+        mailbox.bp,
     )
 
 

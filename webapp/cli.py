@@ -9,8 +9,10 @@ from flask.cli import FlaskGroup
 from flask_migrate import upgrade
 
 from webapp import clock
+from webapp.accounts import users
 from webapp.app import create_app
 from webapp.db import db, transaction
+from webapp.errors import Invalid
 from webapp.local import ready
 from webapp.settings import Settings, SettingsError
 
@@ -35,7 +37,7 @@ def prepare_machine() -> None:
     with transaction():
         ready.relays(settings, at=clock.now())
     with transaction():
-        told = ready.demo(settings, at=clock.now()) if settings.demo else {}
+        told = ready.demo(at=clock.now()) if settings.demo else {}
     click.echo(json.dumps({**told, "users": ready.users()}))
     db.session.remove()
 
@@ -46,8 +48,12 @@ def prepare_machine() -> None:
 @click.password_option("--password", help="At least ten characters; asked for when not given.")
 def create_admin(name: str, email: str, password: str) -> None:
     """Make an administrator."""
-    with transaction():
-        ready.administrator(name=name, email=email, password=password, at=clock.now())
+    new = users.NewUser(email=email, name=name, role="Administrator", password=password)
+    try:
+        with transaction():
+            users.create(new, by=None, at=clock.now())
+    except Invalid as problem:
+        raise click.ClickException(str(problem.message)) from None
     click.echo(f"{email} can sign in now.")
 
 

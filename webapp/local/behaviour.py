@@ -5,7 +5,9 @@ import re
 from enum import StrEnum
 
 #: Addresses that behave: names reserved for examples (RFC 2606), none of which can exist.
-INVENTED = re.compile(r"@(?!sendoff\.example$)(?:[^@]+\.)?(?:example|example\.(?:com|net|org))$", re.IGNORECASE)
+INVENTED = re.compile(
+    r"@(?!(?:sendoff|fjellheim)\.example$)(?:[^@]+\.)?(?:example|example\.(?:com|net|org))$", re.IGNORECASE
+)
 
 
 class Answer(StrEnum):

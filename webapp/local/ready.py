@@ -5,9 +5,10 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from webapp.accounts.models import Role, User
+from webapp.accounts import demo as people
+from webapp.accounts.models import User
 from webapp.db import db
-from webapp.sending.models import Relay
+from webapp.mail.models import Relay
 from webapp.settings import Settings
 
 
@@ -42,13 +43,10 @@ def users() -> int:
     return db.session.scalar(select(func.count()).select_from(User)) or 0
 
 
-def administrator(*, name: str, email: str, password: str, at: datetime) -> None:
-    """Make an administrator."""
-    role = db.session.scalars(select(Role).where(Role.name == "Administrator")).one()
-    db.session.add(User(name=name, email=email, password_hash=password, role_id=role.id, created_at=at))
-
-
-def demo(settings: Settings, *, at: datetime) -> dict[str, Any]:
-    """Load the demo once; gives its sign-ins."""
-    del settings, at
-    return {}
+def demo(*, at: datetime) -> dict[str, Any]:
+    """Load the demo on the first run; gives its sign-ins."""
+    people.create_people(at)
+    return {
+        "sign_ins": [{"email": one.email, "role": one.role} for one in people.sign_ins()],
+        "password": people.PASSWORD,
+    }

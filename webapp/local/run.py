@@ -210,8 +210,6 @@ def _prepare(given: dict[str, str], settings: Settings) -> dict[str, Any]:
             f"The database could not be made ready: {processes.last_words(log, lines=1)} (all of it: {log})"
         )
     facts: dict[str, Any] = json.loads(done.stdout)
-    if facts["users"] == 0:
-        terminal.first_administrator(given)
     return facts
 
 

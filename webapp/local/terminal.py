@@ -6,13 +6,11 @@ import http.client
 import json
 import os
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-from webapp.local import programs
 from webapp.local.processes import LocalError
 from webapp.settings import Settings
 
@@ -80,16 +78,6 @@ def wait_for_health(settings: Settings, *, within: float, alive: Callable[[], bo
         time.sleep(0.2)
 
 
-def first_administrator(given: dict[str, str]) -> None:
-    """Ask for the first administrator; without a terminal say how to make one."""
-    command = [sys.executable, "-m", "webapp.cli", "create-admin"]
-    if sys.stdin.isatty():
-        print("\n  There are no users yet. Who is the first administrator?")
-        subprocess.run(command, env=given, cwd=programs.ROOT, check=False)  # noqa: S603
-    else:
-        say("no users yet: make the first administrator with .venv/bin/python -m webapp.cli create-admin")
-
-
 def summary(settings: Settings, facts: dict[str, Any], *, seconds: float) -> None:
     """Where Sendoff is and how to sign in."""
     print(
@@ -101,6 +89,8 @@ def summary(settings: Settings, facts: dict[str, Any], *, seconds: float) -> Non
         for one in people:
             print(f"  {one['email']:<{wide}}   {_styled(one['role'], SOFT)}")
         print(f"  {'password':<{wide}}   {_styled(facts['password'], BOLD)}\n")
+    if facts.get("users") == 0:
+        print(f"  Make the first administrator: {settings.base_url}/welcome\n")
     if settings.catchall_port:
         print(f"  {_styled('Mail is caught, nothing leaves this machine:', SOFT)} {settings.base_url}/mailbox")
     print(f"  {_styled(f'Data and logs: {settings.sendoff_var}. Ctrl-C stops everything.', SOFT)}\n", flush=True)
