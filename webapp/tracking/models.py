@@ -47,6 +47,15 @@ class Reaction(Model):
     unsubscribed_at: Mapped[datetime | None]
 
 
+class HitInbox(Model):
+    """Hits that wait to be folded in and are not in the Redis stream; a row goes in the transaction that folds it."""
+
+    __tablename__ = "hit_inbox"
+
+    id: Mapped[Id]
+    entry: Mapped[str]
+
+
 class StreamPosition(Model):
     """The last entry of a Redis stream that is folded into the database, written in the same transaction."""
 

@@ -1,0 +1,204 @@
+"""Folds hits into the database: rows, each recipient's firsts, the ledger and the links' counters, in one transaction.
+
+Set-wise: the cost of a batch is a handful of statements for each delivery in it. What has been folded in is written in the
+same transaction (`advance`, or the inbox row deleted), so that after any crash each hit counts exactly once.
+There is one writer at a time: whoever loses a race for the position rolls back.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+
+from webapp.db import db
+from webapp.deliveries.states import Outcome
+from webapp.events import announce
+from webapp.tracking import machines, reactions
+from webapp.tracking.hits import CLICK, STREAM, UNSUBSCRIBE, Raw, unpack
+from webapp.tracking.machines import HUMAN
+from webapp.tracking.reactions import Judged
+
+_ZERO = timedelta(0)
+_AROUND = 2 * machines.BURST_WINDOW
+_NOT_OUT_YET = frozenset({Outcome.WAITING, Outcome.RETRYING})
+
+
+class LostRaceError(RuntimeError):
+    """Another process has folded this part of the stream already."""
+
+
+def position() -> str:
+    """Return the id of the last entry of the stream that is folded in."""
+    found = db.session.scalar(text("SELECT last_id FROM stream_position WHERE name = :name"), {"name": STREAM})
+    return found or "0-0"
+
+
+def advance(last_id: str, *, after: str) -> None:
+    """Write down, in the open transaction, that the stream is folded in up to `last_id`; only one process can."""
+    done = db.session.execute(
+        text(
+            "INSERT INTO stream_position (name, last_id) VALUES (:name, :last) ON CONFLICT (name) DO UPDATE "
+            "SET last_id = EXCLUDED.last_id WHERE stream_position.last_id = :after RETURNING name"
+        ),
+        {"name": STREAM, "last": last_id, "after": after},
+    )
+    if done.first() is None:
+        raise LostRaceError
+
+
+def fold_inbox(*, limit: int) -> int:
+    """Fold in what came in while Redis was away, and unsubscriptions; return how many rows were taken."""
+    rows = db.session.execute(
+        text(
+            "DELETE FROM hit_inbox WHERE id IN (SELECT id FROM hit_inbox ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED) "
+            "RETURNING id, entry"
+        ),
+        {"limit": limit},
+    ).all()
+    fold([raw for raw in (unpack(row.entry) for row in sorted(rows)) if raw is not None])
+    return len(rows)
+
+
+def fold(batch: Sequence[Raw]) -> None:
+    """Fold hits in, in the open transaction, and announce the deliveries that they belong to."""
+    by_delivery: dict[int, list[Raw]] = defaultdict(list)
+    for raw in batch:
+        by_delivery[raw.delivery_id].append(raw)
+    modes = _modes(by_delivery.keys())
+    for delivery_id in sorted(modes):  # always in this order: two transactions never wait for each other
+        mode = modes[delivery_id]
+        hits = [raw for raw in by_delivery[delivery_id] if mode != "none" or raw.kind == UNSUBSCRIBE]
+        if mode == "aggregate":
+            _fold_nameless(delivery_id, hits)
+        else:
+            _fold_full(delivery_id, hits)
+        announce("delivery", delivery_id)
+
+
+def _modes(delivery_ids: Iterable[int]) -> dict[int, str]:
+    rows = db.session.execute(
+        text("SELECT id, tracking FROM delivery WHERE id = ANY(CAST(:ids AS bigint[]))"), {"ids": list(delivery_ids)}
+    )
+    return {row.id: row.tracking for row in rows}
+
+
+def _fold_full(delivery_id: int, hits: list[Raw]) -> None:
+    judged = _judge(delivery_id, hits)
+    if not judged:
+        return
+    changed = _find_bursts(delivery_id, judged)
+    before = reactions.load(delivery_id, judged)
+    _insert(delivery_id, judged, with_identity=True)
+    reactions.settle(delivery_id, judged, before=before, recount=changed)
+
+
+def _fold_nameless(delivery_id: int, hits: list[Raw]) -> None:
+    """Count without storing who: every opening and click counts, distinct recipients cannot be told apart."""
+    judged = _judge(delivery_id, hits)
+    _insert(delivery_id, judged, with_identity=False)
+    reactions.count_nameless(delivery_id, judged)
+
+
+def _judge(delivery_id: int, hits: list[Raw]) -> list[Judged]:
+    """Join the hits with their messages; a hit without a message (a mended delivery) is dropped."""
+    rows = db.session.execute(
+        text(
+            "SELECT seq, contact_id, status, at FROM message "
+            "WHERE delivery_id = :id AND seq = ANY(CAST(:seqs AS integer[]))"
+        ),
+        {"id": delivery_id, "seqs": list({raw.seq for raw in hits})},
+    )
+    messages = {seq: (contact_id, status, at) for seq, contact_id, status, at in rows}
+    judged = []
+    for raw in hits:
+        message = messages.get(raw.seq)
+        if message is None:
+            continue
+        contact_id, status, sent_at = message
+        if raw.kind == UNSUBSCRIBE:
+            verdict, rule = HUMAN, ""
+        else:
+            since = _since(raw.at, sent_at, status)
+            verdict, rule = machines.judge(raw.kind, agent=raw.agent, method=raw.method, since_sent=since)
+        judged.append(Judged(raw, contact_id, verdict, rule))
+    return judged
+
+
+def _since(at: datetime, sent_at: datetime | None, status: int) -> timedelta | None:
+    if sent_at is not None:
+        return at - sent_at
+    return _ZERO if status in _NOT_OUT_YET else None  # faster than the sender could write down the answer
+
+
+def _find_bursts(delivery_id: int, judged: list[Judged]) -> set[int]:
+    """Apply the burst rule to messages clicked in this batch; return the seqs whose earlier hits were judged anew."""
+    clicks = [hit for hit in judged if hit.raw.kind == CLICK]
+    if not clicks:
+        return set()
+    seqs = {hit.raw.seq for hit in clicks}
+    around: dict[int, list[machines.Clicked]] = defaultdict(list)
+    earlier = {}
+    for row in _earlier(delivery_id, seqs, [hit.raw.at for hit in clicks]):
+        earlier[row.id] = (row.seq, row.verdict)
+        around[row.seq].append(machines.Clicked(row.id, row.kind, row.link_no, row.at, row.agent, row.address))
+    for number, hit in enumerate(judged):
+        raw = hit.raw
+        if raw.seq in seqs and raw.kind != UNSUBSCRIBE:
+            around[raw.seq].append(
+                machines.Clicked(-number - 1, raw.kind, raw.link_no, raw.at, raw.agent, raw.address)
+            )
+    anew: list[int] = []
+    for found in around.values():
+        if len(found) < machines.BURST_LINKS:
+            continue
+        for key in machines.burst(found):
+            if key < 0:
+                judged[-key - 1].suspect()
+            elif earlier[key][1] == HUMAN:
+                anew.append(key)
+    if anew:
+        db.session.execute(
+            text("UPDATE hit SET verdict = 'scanner', rule = 'burst' WHERE id = ANY(CAST(:ids AS bigint[]))"),
+            {"ids": anew},
+        )
+    return {earlier[key][0] for key in anew}
+
+
+def _earlier(delivery_id: int, seqs: set[int], times: list[datetime]) -> Sequence[Any]:
+    return db.session.execute(
+        text(
+            "SELECT id, seq, kind, link_no, at, agent, address, verdict FROM hit WHERE delivery_id = :id "
+            "AND seq = ANY(CAST(:seqs AS integer[])) AND kind IN ('open', 'click') AND at BETWEEN :first AND :last"
+        ),
+        {"id": delivery_id, "seqs": list(seqs), "first": min(times) - _AROUND, "last": max(times) + _AROUND},
+    ).all()
+
+
+def _insert(delivery_id: int, judged: list[Judged], *, with_identity: bool) -> None:
+    if not judged:
+        return
+    who = with_identity
+    db.session.execute(
+        text(
+            "INSERT INTO hit (delivery_id, seq, contact_id, kind, link_no, at, agent, address, verdict, rule) "
+            "SELECT :id, * FROM unnest(CAST(:seqs AS integer[]), CAST(:contacts AS bigint[]), CAST(:kinds AS text[]), "
+            "CAST(:links AS integer[]), CAST(:times AS timestamptz[]), CAST(:agents AS text[]), "
+            "CAST(:addresses AS text[]), CAST(:verdicts AS text[]), CAST(:rules AS text[]))"
+        ),
+        {
+            "id": delivery_id,
+            "seqs": [hit.raw.seq if who else None for hit in judged],
+            "contacts": [hit.contact_id if who else None for hit in judged],
+            "kinds": [hit.raw.kind for hit in judged],
+            "links": [hit.raw.link_no for hit in judged],
+            "times": [hit.raw.at for hit in judged],
+            "agents": [hit.raw.agent if who else "" for hit in judged],
+            "addresses": [hit.raw.address if who else "" for hit in judged],
+            "verdicts": [hit.verdict for hit in judged],
+            "rules": [hit.rule for hit in judged],
+        },
+    )
+
+
