@@ -219,6 +219,11 @@ class Settings:
         """Where senders keep the journal of what is on the wire."""
         return self.sendoff_var / "journal"
 
+    @property
+    def spool(self) -> Path:
+        """Where opens and clicks are kept while neither Redis nor PostgreSQL takes them."""
+        return self.sendoff_var / "spool"
+
 
 _current: list[Settings] = []
 
