@@ -59,7 +59,7 @@ def fold_stream() -> int:
     try:
         with transaction():
             after = ingest.position()
-            answer: list[Any] = broker.client().xrange(hits.STREAM, min=f"({after}", count=BATCH)
+            answer: Any = broker.client().xrange(hits.STREAM, min=f"({after}", count=BATCH)
             if not answer:
                 return 0
             last_id = answer[-1][0].decode()

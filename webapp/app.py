@@ -12,6 +12,7 @@ from webapp.accounts import views as accounts
 from webapp.db import db
 from webapp.local import views as mailbox
 from webapp.settings import Settings, use
+from webapp.tracking import views as tracking
 from webapp.web import errors, filters, health, htmx, i18n, live, login, requests, security
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,6 +70,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         accounts.bp,
         health.bp,
         mailbox.bp,
+        tracking.bp,
     )
 
 

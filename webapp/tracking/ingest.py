@@ -88,8 +88,8 @@ def _fold_full(delivery_id: int, hits: list[Raw]) -> None:
     judged = _judge(delivery_id, hits)
     if not judged:
         return
-    changed = _find_bursts(delivery_id, judged)
     before = reactions.load(delivery_id, judged)
+    changed = _find_bursts(delivery_id, judged)
     _insert(delivery_id, judged, with_identity=True)
     reactions.settle(delivery_id, judged, before=before, recount=changed)
 
@@ -138,32 +138,31 @@ def _find_bursts(delivery_id: int, judged: list[Judged]) -> set[int]:
     if not clicks:
         return set()
     seqs = {hit.raw.seq for hit in clicks}
-    around: dict[int, list[machines.Clicked]] = defaultdict(list)
-    earlier = {}
-    for row in _earlier(delivery_id, seqs, [hit.raw.at for hit in clicks]):
-        earlier[row.id] = (row.seq, row.verdict)
-        around[row.seq].append(machines.Clicked(row.id, row.kind, row.link_no, row.at, row.agent, row.address))
-    for number, hit in enumerate(judged):
-        raw = hit.raw
-        if raw.seq in seqs and raw.kind != UNSUBSCRIBE:
-            around[raw.seq].append(
-                machines.Clicked(-number - 1, raw.kind, raw.link_no, raw.at, raw.agent, raw.address)
-            )
-    anew: list[int] = []
-    for found in around.values():
-        if len(found) < machines.BURST_LINKS:
-            continue
-        for key in machines.burst(found):
-            if key < 0:
-                judged[-key - 1].suspect()
-            elif earlier[key][1] == HUMAN:
-                anew.append(key)
+    earlier = {row.id: row for row in _earlier(delivery_id, seqs, [hit.raw.at for hit in clicks])}
+    caught = _caught(earlier, judged, seqs)
+    for key in caught:
+        if key < 0:
+            judged[-key - 1].suspect()
+    anew = [key for key in caught if key > 0 and earlier[key].verdict == HUMAN]
     if anew:
         db.session.execute(
             text("UPDATE hit SET verdict = 'scanner', rule = 'burst' WHERE id = ANY(CAST(:ids AS bigint[]))"),
             {"ids": anew},
         )
-    return {earlier[key][0] for key in anew}
+    return {earlier[key].seq for key in anew}
+
+
+def _caught(earlier: dict[int, Any], judged: list[Judged], seqs: set[int]) -> set[int]:
+    """Return the keys of the hits in bursts: the id of an earlier hit, or -1 - index of one of this batch."""
+    around: dict[int, list[machines.Clicked]] = defaultdict(list)
+    for row in earlier.values():
+        around[row.seq].append(machines.Clicked(row.id, row.kind, row.link_no, row.at, row.agent, row.address))
+    for index, hit in enumerate(judged):
+        raw = hit.raw
+        if raw.seq in seqs and raw.kind != UNSUBSCRIBE:
+            around[raw.seq].append(machines.Clicked(-1 - index, raw.kind, raw.link_no, raw.at, raw.agent, raw.address))
+    enough = (found for found in around.values() if len(found) >= machines.BURST_LINKS)
+    return set().union(*map(machines.burst, enough))
 
 
 def _earlier(delivery_id: int, seqs: set[int], times: list[datetime]) -> Sequence[Any]:
@@ -200,5 +199,3 @@ def _insert(delivery_id: int, judged: list[Judged], *, with_identity: bool) -> N
             "rules": [hit.rule for hit in judged],
         },
     )
-
-

@@ -1,6 +1,7 @@
 """What a recipient gets, topic by topic, chosen by the recipient."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,7 +47,7 @@ def leave(recipient: Recipient, *, topic_ids: Iterable[int] | None, at: datetime
     return bool(leaving)
 
 
-def save(recipient: Recipient, *, wanted: Set[int], raw: Raw) -> None:
+def save(recipient: Recipient, *, wanted: AbstractSet[int], raw: Raw) -> None:
     """Set every topic that the recipient was asked about; leaving one is counted as an unsubscription."""
     left = False
     for choice in topics(recipient):

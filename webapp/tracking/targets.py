@@ -121,5 +121,3 @@ def _remember(
     while len(store) > limit:
         store.popitem(last=False)
     return found
-
-

@@ -44,9 +44,7 @@ def _suppress(recipient: Recipient, *, at: datetime) -> bool:
     source = SOURCE.format(recipient.delivery_id)
     added = db.session.scalar(
         insert(Suppression)
-        .values(
-            email_norm=address or func.lower(recipient.email), cause="unsubscribed", source=source, created_at=at
-        )
+        .values(email_norm=address or func.lower(recipient.email), cause="unsubscribed", source=source, created_at=at)
         .on_conflict_do_nothing(index_elements=["email_norm"])
         .returning(Suppression.id)
     )

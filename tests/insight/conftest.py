@@ -1,0 +1,3 @@
+from tests.sent import make_sent
+
+__all__ = ["make_sent"]
