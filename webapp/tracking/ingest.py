@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from webapp.db import db
+from webapp.db import db, driver
 from webapp.deliveries.states import Outcome
 from webapp.events import announce
 from webapp.tracking import machines, reactions
@@ -176,26 +176,13 @@ def _earlier(delivery_id: int, seqs: set[int], times: list[datetime]) -> Sequenc
 
 
 def _insert(delivery_id: int, judged: list[Judged], *, with_identity: bool) -> None:
+    """Write the rows, by COPY: it costs half of what arrays of text do."""
     if not judged:
         return
-    who = with_identity
-    db.session.execute(
-        text(
-            "INSERT INTO hit (delivery_id, seq, contact_id, kind, link_no, at, agent, address, verdict, rule) "
-            "SELECT :id, * FROM unnest(CAST(:seqs AS integer[]), CAST(:contacts AS bigint[]), CAST(:kinds AS text[]), "
-            "CAST(:links AS integer[]), CAST(:times AS timestamptz[]), CAST(:agents AS text[]), "
-            "CAST(:addresses AS text[]), CAST(:verdicts AS text[]), CAST(:rules AS text[]))"
-        ),
-        {
-            "id": delivery_id,
-            "seqs": [hit.raw.seq if who else None for hit in judged],
-            "contacts": [hit.contact_id if who else None for hit in judged],
-            "kinds": [hit.raw.kind for hit in judged],
-            "links": [hit.raw.link_no for hit in judged],
-            "times": [hit.raw.at for hit in judged],
-            "agents": [hit.raw.agent if who else "" for hit in judged],
-            "addresses": [hit.raw.address if who else "" for hit in judged],
-            "verdicts": [hit.verdict for hit in judged],
-            "rules": [hit.rule for hit in judged],
-        },
-    )
+    columns = "delivery_id, seq, contact_id, kind, link_no, at, agent, address, verdict, rule"
+    with driver().cursor() as cursor, cursor.copy(f"COPY hit ({columns}) FROM STDIN") as copy:
+        for hit in judged:
+            raw = hit.raw
+            who = (raw.seq, hit.contact_id) if with_identity else (None, None)
+            what = (raw.agent, raw.address) if with_identity else ("", "")
+            copy.write_row((delivery_id, *who, raw.kind, raw.link_no, raw.at, *what, hit.verdict, hit.rule))
