@@ -12,7 +12,7 @@ from types import FrameType
 
 from sqlalchemy import text
 
-from jobs import imports, prepare
+from jobs import due, imports, prepare
 from webapp import broker
 from webapp.app import create_app
 from webapp.db import db
@@ -25,6 +25,7 @@ HEARTBEAT_TTL = 15
 
 #: What to do and how often, in seconds. Each task opens its own transactions.
 TASKS: list[tuple[float, Callable[[], object]]] = [
+    (1.0, due.start_due),
     (5.0, imports.sweep),
     (5.0, prepare.sweep),
 ]

@@ -12,10 +12,9 @@ from webapp.audience.models import ContactList, Topic
 from webapp.content.starters import starter
 from webapp.db import db
 from webapp.deliveries.access import get_delivery
+from webapp.deliveries.editing_guard import changed
 from webapp.deliveries.models import Delivery, DeliveryList
-from webapp.deliveries.moves import move, refusal
 from webapp.deliveries.states import EDITABLE, State
-from webapp.deliveries.steps import CHANGED
 from webapp.errors import Invalid, NotAllowed
 from webapp.events import announce
 from webapp.mail.models import Relay
@@ -122,10 +121,7 @@ def change_audience(delivery_id: int, action: str, list_id: int, *, by: User, at
 
 def begin_edit(delivery: Delivery, *, by: User, at: datetime) -> None:
     """Take a locked delivery to Draft before what it sends changes; Conflict where that may not be."""
-    if State(delivery.state) not in EDITABLE:
-        raise refusal(delivery.id)
-    if delivery.state != State.DRAFT:
-        move(delivery.id, "edit", at=at, by=by, reason=CHANGED)
+    changed(delivery.id, by=by, at=at)
 
 
 def may_edit(delivery: Delivery, *, by: User) -> bool:

@@ -10,8 +10,8 @@ from webapp.content.fields import known_fields
 from webapp.content.findings import Finding
 from webapp.db import db
 from webapp.deliveries.models import Delivery, Preparation, Proof
+from webapp.deliveries.preparation_check import usable_relay as relay_for
 from webapp.deliveries.steps import Facts
-from webapp.mail.models import Relay
 
 #: How many contacts are asked for the names of their attributes; more would be slow, and lists are much alike.
 ASKED_FOR_ATTRIBUTES = 2_000
@@ -59,8 +59,7 @@ def _setup(delivery: Delivery) -> list[Finding]:
 
 def usable_relay(delivery: Delivery) -> bool:
     """Whether there is a relay that this delivery can go through: its own, or the default one."""
-    own = Relay.id == delivery.relay_id if delivery.relay_id else Relay.is_default
-    return db.session.scalar(select(Relay.id).where(own, Relay.active).limit(1)) is not None
+    return relay_for(delivery.relay_id) is not None
 
 
 def recipients(delivery: Delivery) -> Select[int]:

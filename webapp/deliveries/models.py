@@ -133,6 +133,21 @@ class PreparationLog(Model):
     params: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
+class Approval(Model):
+    """Somebody's word on what was prepared, bound to its fingerprint: a changed delivery needs a new one."""
+
+    __tablename__ = "approval"
+
+    id: Mapped[Id]
+    delivery_id: Mapped[Big] = mapped_column(ForeignKey("delivery.id", ondelete="CASCADE"), index=True)
+    fingerprint: Mapped[str]
+    approved: Mapped[bool]
+    comment: Mapped[str] = mapped_column(default="", server_default="")
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
+    user_name: Mapped[str]
+    at: Mapped[datetime]
+
+
 class ExclusionCount(Model):
     """How many recipients a cause left out, zero included."""
 

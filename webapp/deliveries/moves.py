@@ -94,7 +94,7 @@ def move(
     candidates = [entry for entry in MOVES if entry.verb == verb]
     if not candidates:
         raise ValueError(f"No move is called {verb!r}.")
-    _check_right(candidates[0].right, by)
+    check_right(candidates[0].right, by)
     before = db.session.scalar(select(Delivery.state).where(Delivery.id == delivery_id))
     for entry in candidates:
         if entry.source != before:
@@ -124,7 +124,8 @@ def refusal(delivery_id: int) -> Conflict | NotFound:
     )
 
 
-def _check_right(right: Right | None, by: User | None) -> None:
+def check_right(right: Right | None, by: User | None) -> None:
+    """Raise NotAllowed unless this user has the right, or (right None) it is Sendoff itself."""
     if right is None and by is not None:
         raise NotAllowed(_l("Only Sendoff itself makes this change."))
     if right is not None and (by is None or not by.can(right)):

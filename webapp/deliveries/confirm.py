@@ -1,0 +1,164 @@
+"""Confirm: what stands in the way of sending, the act that lets messages go, and asking somebody who may (SPEC §5)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from webapp.accounts import users
+from webapp.accounts.models import Notice, User
+from webapp.accounts.rights import Right
+from webapp.content.findings import Finding
+from webapp.db import db
+from webapp.deliveries import approval, facts, moves
+from webapp.deliveries.access import get_delivery
+from webapp.deliveries.models import Delivery, Preparation
+from webapp.deliveries.states import State
+from webapp.deliveries.steps import field_href
+from webapp.errors import Conflict
+from webapp.events import announce
+from webapp.mail import outbox
+from webapp.queue import later
+from webapp.words import LazyString, _l, gettext, ngettext, speaking
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """Something that keeps a delivery from being sent, and where it is mended."""
+
+    code: str
+    words: LazyString | str
+    advice: LazyString | str
+    href: str
+
+
+_NOT_READY: dict[str, tuple[LazyString, LazyString]] = {
+    State.DRAFT: (
+        _l("It is not prepared"),
+        _l("Preparing finds out who gets it and proves that each message can be made."),
+    ),
+    State.PREPARING: (_l("It is being prepared"), _l("Wait until it is done.")),
+    State.PREPARATION_FAILED: (_l("The preparation failed"), _l("Mend what the log says, then prepare again.")),
+}
+
+
+def problems(delivery: Delivery) -> list[Blocker]:
+    """Return all that must be mended before this delivery can be sent or scheduled; none for one that has been."""
+    found = [_from_finding(delivery, finding) for finding in facts.findings_of(delivery) if finding.level == "error"]
+    if delivery.state in _NOT_READY:
+        words, advice = _NOT_READY[delivery.state]
+        found.append(Blocker("not_prepared", words, advice, f"/deliveries/{delivery.id}/prepare"))
+    if approval.missing(delivery):
+        found.append(_approval(delivery))
+    return found
+
+
+def warnings(delivery: Delivery) -> list[Finding]:
+    """Return what deserves a look but does not stop anybody."""
+    return [finding for finding in facts.findings_of(delivery) if finding.level == "warning"]
+
+
+def _from_finding(delivery: Delivery, finding: Finding) -> Blocker:
+    return Blocker(finding.code, finding.message, finding.advice, field_href(delivery.id, finding.field))
+
+
+def _approval(delivery: Delivery) -> Blocker:
+    href = f"/deliveries/{delivery.id}/confirm#approval"
+    word = approval.latest(delivery)
+    if word is not None:
+        text = _l("%(name)s rejected it: %(comment)s", name=word.user_name, comment=word.comment)
+        return Blocker("rejected", text, _l("Change it and prepare again."), href)
+    advice = _l("The folder “%(folder)s” requires that somebody else looks first.", folder=_folder_name(delivery))
+    return Blocker("approval_missing", _l("It waits for approval"), advice, href)
+
+
+def _folder_name(delivery: Delivery) -> str:
+    return delivery.folder.name if delivery.folder else ""
+
+
+def send_now(delivery_id: int, *, by: User, at: datetime, count: int, fingerprint: str) -> None:
+    """Let the messages go. `count` and `fingerprint` are what the person was shown; Conflict if they are not true any more."""
+    checked(delivery_id, by=by, count=count, fingerprint=fingerprint)
+    moves.move(
+        delivery_id,
+        "send now",
+        at=at,
+        by=by,
+        confirmed_by_id=by.id,
+        confirmed_at=at,
+        started_at=at,
+        scheduled_at=None,
+        schedule_timezone=None,
+    )
+    later("send.deliver", delivery_id)
+
+
+def checked(delivery_id: int, *, by: User, count: int, fingerprint: str) -> Delivery:
+    """Return the locked delivery if this person may confirm exactly this; else raise what stands in the way."""
+    delivery = get_delivery(delivery_id, by=by, lock=True)
+    moves.check_right(Right.START, by)
+    if delivery.state != State.READY:
+        raise moves.refusal(delivery_id)
+    prepared = db.session.get(Preparation, delivery.preparation_id) if delivery.preparation_id else None
+    if prepared is None or (prepared.to_deliver, prepared.fingerprint) != (count, fingerprint):
+        raise Conflict(
+            _l(
+                "Nothing was sent: what is prepared is not what you were shown. It is %(now)s messages now, and was %(then)s.",
+                now=(prepared.to_deliver or 0) if prepared else 0,
+                then=count,
+            ),
+            state=delivery.state,
+        )
+    blocking = problems(delivery)
+    if blocking:
+        raise Conflict(_l("Nothing was sent: %(problem)s.", problem=blocking[0].words), state=delivery.state)
+    return delivery
+
+
+def who_may_confirm(delivery: Delivery) -> Sequence[User]:
+    """Return who has the right to confirm this delivery, the owner first."""
+    found = users.users_with(Right.START, folder_id=delivery.folder_id)
+    return sorted(found, key=lambda user: user.id != delivery.owner_id)
+
+
+def ask(delivery_id: int, *, by: User, at: datetime, url: str) -> int:
+    """Tell those who may confirm that they are asked to, in the app and by mail; return how many they are."""
+    delivery = get_delivery(delivery_id, by=by, lock=True)
+    moves.check_right(Right.PREPARE, by)
+    if delivery.state != State.READY:
+        raise moves.refusal(delivery_id)
+    prepared = db.session.get(Preparation, delivery.preparation_id) if delivery.preparation_id else None
+    messages = (prepared.to_deliver or 0) if prepared else 0
+    asked = [user for user in who_may_confirm(delivery) if user.id != by.id]
+    for user in asked:
+        db.session.add(
+            Notice(
+                user_id=user.id,
+                kind="confirmation-asked",
+                params={"delivery": delivery.label, "by": by.name, "count": messages},
+                href=f"/deliveries/{delivery.id}/confirm",
+                created_at=at,
+            )
+        )
+        announce("user", user.id)
+        _write_to(user, delivery=delivery, by=by, at=at, url=url, messages=messages)
+    return len(asked)
+
+
+def _write_to(user: User, *, delivery: Delivery, by: User, at: datetime, url: str, messages: int) -> None:
+    with speaking(user.locale or "en"):
+        ready = ngettext("It is ready: %(num)s message.", "It is ready: %(num)s messages.", messages)
+        outbox.post(
+            "confirmation-asked",
+            to=user.email,
+            subject=gettext("%(name)s asks you to confirm “%(delivery)s”", name=by.name, delivery=delivery.label),
+            text=gettext(
+                "Hello %(name)s\n\n%(by)s asks you to confirm the delivery “%(delivery)s”. %(ready)s\n\n"
+                "Nothing is sent until somebody confirms it here:\n\n%(url)s\n",
+                name=user.name,
+                by=by.name,
+                delivery=delivery.label,
+                ready=ready,
+                url=url,
+            ),
+            at=at,
+        )
