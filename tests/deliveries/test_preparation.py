@@ -1,5 +1,3 @@
-from collections.abc import Callable
-
 import pytest
 from sqlalchemy import text
 
@@ -10,7 +8,6 @@ from webapp.deliveries import ledger, preparation, preparation_run
 from webapp.deliveries.editing_guard import changed
 from webapp.deliveries.models import (
     Chunk,
-    Delivery,
     DeliveryList,
     Exclusion,
     ExclusionCount,
@@ -20,30 +17,6 @@ from webapp.deliveries.models import (
     PreparationLog,
 )
 from webapp.errors import Conflict
-from webapp.sending.models import Relay
-
-
-@pytest.fixture
-def relay(database):
-    with transaction():
-        found = Relay(name="Test", host="127.0.0.1", port=2525, tls="none", is_default=True, created_at=T0)
-        db.session.add(found)
-    return found
-
-
-@pytest.fixture
-def prepare(make_user, relay) -> Callable[..., str]:
-    marketer = make_user("Marketer", email="preparer@example.com")
-
-    def run(delivery: Delivery) -> str:
-        with transaction():
-            preparation_id = preparation.prepare(delivery.id, by=marketer, at=T0)
-        outcome = preparation_run.run(preparation_id, base_url="https://sendoff.example", moment=lambda: T0)
-        db.session.expire_all()
-        return outcome
-
-    run.by = marketer
-    return run
 
 
 def contact(email, *, lists, topic=None, subscribed=True, norm="same", **columns):

@@ -4,7 +4,8 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from webapp.accounts.models import Notice, User
+from webapp.accounts import notices, users
+from webapp.accounts.models import User
 from webapp.accounts.rights import Right
 from webapp.db import db
 from webapp.deliveries import moves
@@ -79,16 +80,22 @@ def decide(delivery_id: int, *, approved: bool, comment: str, fingerprint: str, 
     announce("delivery", delivery_id)
 
 
+def ask(delivery_id: int, *, by: User, at: datetime) -> int:
+    """Tell those who may approve that they are asked to, in the app and by mail; return how many they are."""
+    delivery = get_delivery(delivery_id, by=by, lock=True)
+    moves.check_right(Right.PREPARE, by)
+    if not missing(delivery):
+        raise moves.refusal(delivery_id)
+    able = users.users_with(Right.APPROVE, folder_id=delivery.folder_id)
+    asked = [user for user in able if may_decide(delivery, by=user) and user.id != by.id]
+    params = {"who": by.name, "delivery": delivery.label}
+    notices.tell(asked, "approval-asked", params=params, href=f"/deliveries/{delivery_id}/confirm", at=at, mail=True)
+    return len(asked)
+
+
 def _tell_owner(delivery: Delivery, *, approved: bool, comment: str, by: User, at: datetime) -> None:
-    if delivery.owner_id is None or delivery.owner_id == by.id:
+    if delivery.owner is None or delivery.owner_id == by.id:
         return
-    db.session.add(
-        Notice(
-            user_id=delivery.owner_id,
-            kind="delivery-approved" if approved else "delivery-rejected",
-            params={"delivery": delivery.label, "by": by.name, "comment": comment},
-            href=f"/deliveries/{delivery.id}/confirm",
-            created_at=at,
-        )
-    )
-    announce("user", delivery.owner_id)
+    params = {"who": by.name, "delivery": delivery.label, "comment": comment}
+    kind = "approved" if approved else "rejected"
+    notices.tell([delivery.owner], kind, params=params, href=f"/deliveries/{delivery.id}/confirm", at=at)

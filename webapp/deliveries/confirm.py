@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from webapp.accounts import users
-from webapp.accounts.models import Notice, User
+from webapp.accounts import notices, users
+from webapp.accounts.models import User
 from webapp.accounts.rights import Right
 from webapp.content.findings import Finding
 from webapp.db import db
@@ -15,10 +15,8 @@ from webapp.deliveries.models import Delivery, Preparation
 from webapp.deliveries.states import State
 from webapp.deliveries.steps import field_href
 from webapp.errors import Conflict
-from webapp.events import announce
-from webapp.mail import outbox
 from webapp.queue import later
-from webapp.words import LazyString, _l, gettext, ngettext, speaking
+from webapp.words import LazyString, _l
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,45 +118,13 @@ def who_may_confirm(delivery: Delivery) -> Sequence[User]:
     return sorted(found, key=lambda user: user.id != delivery.owner_id)
 
 
-def ask(delivery_id: int, *, by: User, at: datetime, url: str) -> int:
+def ask(delivery_id: int, *, by: User, at: datetime) -> int:
     """Tell those who may confirm that they are asked to, in the app and by mail; return how many they are."""
     delivery = get_delivery(delivery_id, by=by, lock=True)
     moves.check_right(Right.PREPARE, by)
     if delivery.state != State.READY:
         raise moves.refusal(delivery_id)
-    prepared = db.session.get(Preparation, delivery.preparation_id) if delivery.preparation_id else None
-    messages = (prepared.to_deliver or 0) if prepared else 0
     asked = [user for user in who_may_confirm(delivery) if user.id != by.id]
-    for user in asked:
-        db.session.add(
-            Notice(
-                user_id=user.id,
-                kind="confirmation-asked",
-                params={"delivery": delivery.label, "by": by.name, "count": messages},
-                href=f"/deliveries/{delivery.id}/confirm",
-                created_at=at,
-            )
-        )
-        announce("user", user.id)
-        _write_to(user, delivery=delivery, by=by, at=at, url=url, messages=messages)
+    params = {"who": by.name, "delivery": delivery.label}
+    notices.tell(asked, "confirm-asked", params=params, href=f"/deliveries/{delivery_id}/confirm", at=at, mail=True)
     return len(asked)
-
-
-def _write_to(user: User, *, delivery: Delivery, by: User, at: datetime, url: str, messages: int) -> None:
-    with speaking(user.locale or "en"):
-        ready = ngettext("It is ready: %(num)s message.", "It is ready: %(num)s messages.", messages)
-        outbox.post(
-            "confirmation-asked",
-            to=user.email,
-            subject=gettext("%(name)s asks you to confirm “%(delivery)s”", name=by.name, delivery=delivery.label),
-            text=gettext(
-                "Hello %(name)s\n\n%(by)s asks you to confirm the delivery “%(delivery)s”. %(ready)s\n\n"
-                "Nothing is sent until somebody confirms it here:\n\n%(url)s\n",
-                name=user.name,
-                by=by.name,
-                delivery=delivery.label,
-                ready=ready,
-                url=url,
-            ),
-            at=at,
-        )

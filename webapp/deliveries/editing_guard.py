@@ -39,6 +39,5 @@ def changed(delivery_id: int, *, by: User, at: datetime) -> None:
         return
     if row is None or row.state not in {State.READY, State.PREPARATION_FAILED}:
         raise moves.refusal(delivery_id)
-    reason = "changed" if row.state == State.READY else None
-    moves.move(delivery_id, "edit", at=at, by=by, reason=reason, preparation_id=None, **edited)
+    moves.move(delivery_id, "edit", at=at, by=by, reason="changed", preparation_id=None, **edited)
     preparation.void(delivery_id, preparation_id=row.preparation_id)

@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from webapp.accounts import notices
 from webapp.accounts.models import User
 from webapp.accounts.rights import Right
 from webapp.content.checks import Checked
@@ -109,10 +110,20 @@ def _fail(preparation_id: int, delivery_id: int, *, report: Report, critical: Cr
     report.end(status="failed")
     try:
         with transaction():
+            _tell_failed(preparation_id, delivery_id, at=report.moment())
             _end(preparation_id, delivery_id, report=report, status="failed", critical=critical)
     except (Stopped, Problem):
         return "stopped"
     return "failed"
+
+
+def _tell_failed(preparation_id: int, delivery_id: int, *, at: datetime) -> None:
+    preparation = db.session.get(Preparation, preparation_id)
+    delivery = db.session.get(Delivery, delivery_id)
+    asked = db.session.get(User, preparation.requested_by_id) if preparation and preparation.requested_by_id else None
+    if asked is not None and delivery is not None:
+        href = f"/deliveries/{delivery_id}/prepare"
+        notices.tell([asked], "preparation-failed", params={"delivery": delivery.label}, href=href, at=at)
 
 
 def _start(preparation_id: int, delivery_id: int, *, base_url: str, report: Report) -> Work:

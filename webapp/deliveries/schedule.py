@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from sqlalchemy import select
 
+from webapp.accounts import notices
 from webapp.accounts.models import User
 from webapp.accounts.rights import Right
 from webapp.db import db
@@ -102,18 +103,18 @@ def start_due(delivery_id: int, *, at: datetime, missed_after: timedelta) -> boo
         return False
     confirmer = db.session.get(User, delivery.confirmed_by_id) if delivery.confirmed_by_id else None
     if at - delivery.scheduled_at > missed_after:
-        return _hold(delivery, at=at, reason="missed")
+        return _hold(delivery, confirmer, at=at, reason="missed")
     if confirmer is None or not confirmer.can(Right.START):
-        return _hold(delivery, at=at, reason="confirmer_gone")
+        return _hold(delivery, confirmer, at=at, reason="confirmer_gone")
     blocking = confirm.problems(delivery)
     if blocking:
-        return _hold(delivery, at=at, reason="not_sendable", problem=str(blocking[0].words))
+        return _hold(delivery, confirmer, at=at, reason="not_sendable", problem=str(blocking[0].words))
     moves.move(delivery_id, "time has come", at=at, by=None, started_at=at)
     later("send.deliver", delivery_id)
     return True
 
 
-def _hold(delivery: Delivery, *, at: datetime, reason: str, **params: str) -> bool:
+def _hold(delivery: Delivery, confirmer: User | None, *, at: datetime, reason: str, **params: str) -> bool:
     planned = delivery.scheduled_at.isoformat() if delivery.scheduled_at else ""
     moves.move(
         delivery.id,
@@ -125,4 +126,7 @@ def _hold(delivery: Delivery, *, at: datetime, reason: str, **params: str) -> bo
         scheduled_at=None,
         confirmed_by_id=None,
     )
+    told = {user.id: user for user in (delivery.owner, confirmer) if user is not None}
+    href = f"/deliveries/{delivery.id}/confirm"
+    notices.tell(told.values(), "delivery-missed", params={"delivery": delivery.label}, href=href, at=at, mail=True)
     return False
