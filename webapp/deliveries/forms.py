@@ -1,0 +1,132 @@
+"""What people fill in about a delivery, step by step. A draft may be incomplete, so little is required here."""
+
+from typing import Any
+
+from wtforms import Field, HiddenField, RadioField, SelectField, TextAreaField
+from wtforms.validators import DataRequired, Length, Optional, ValidationError
+
+from webapp.content.limits import PREHEADER_CHARACTERS, SOURCE_CHARACTERS, SUBJECT_CHARACTERS
+from webapp.content.problems import TemplateProblem
+from webapp.content.sandbox import parse
+from webapp.content.starters import starters
+from webapp.mail.addresses import InvalidAddress, parse_address
+from webapp.web.forms import Form, LineField, stripped
+from webapp.words import _l
+
+TRACKING = (
+    ("full", _l("Full: who opened and clicked")),
+    ("aggregate", _l("Only totals: nobody is identified")),
+    ("none", _l("None: links and opens are left alone")),
+)
+LANGUAGES = (("en", "English"), ("nb", "Norsk bokmål"), ("sv", "Svenska"), ("nl", "Nederlands"))
+MOST_PROOFS = 10
+
+
+def is_address(_form: Any, field: Field) -> None:
+    """Refuse what is not one e-mail address."""
+    try:
+        parse_address(field.data or "")
+    except InvalidAddress:
+        raise ValidationError(_l("This is not an e-mail address.")) from None
+
+
+def is_template(_form: Any, field: Field) -> None:
+    """Refuse a merge field or condition that cannot be read."""
+    try:
+        parse(field.data or "")
+    except TemplateProblem as problem:
+        raise ValidationError(problem.message) from None
+
+
+def unix_lines(value: Any) -> Any:
+    """Give the line ends that the templates count by."""
+    return value.replace("\r\n", "\n") if isinstance(value, str) else value
+
+
+def number_or_none(value: Any) -> int | None:
+    """Read the value of a select whose empty choice means none."""
+    return int(value) if value not in (None, "", "None") else None
+
+
+class NewForm(Form):
+    label = LineField(
+        _l("Name"),
+        validators=[DataRequired(_l("Give the delivery a name.")), Length(max=120)],
+        description=_l("For you and your colleagues; readers never see it."),
+    )
+    folder = SelectField(_l("Folder"), coerce=number_or_none)
+    start = RadioField(_l("Begin with"), default="newsletter", validators=[DataRequired(_l("Choose how to begin."))])
+
+    def __init__(self, *args: Any, folders: list[tuple[Any, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.folder.choices = folders
+        self.start.choices = [(starter.code, starter.name) for starter in starters()]
+
+
+class SetupForm(Form):
+    label = LineField(_l("Name"), validators=[DataRequired(_l("Give the delivery a name.")), Length(max=120)])
+    folder = SelectField(_l("Folder"), coerce=number_or_none)
+    notes = TextAreaField(_l("Notes"), filters=[stripped], validators=[Length(max=5000)])
+    from_name = LineField(_l("Sender's name"), validators=[Length(max=120)])
+    from_address = LineField(_l("Sender's address"), validators=[Optional(), Length(max=254), is_address])
+    reply_to = LineField(
+        _l("Replies go to"),
+        validators=[Optional(), Length(max=254), is_address],
+        description=_l("Left empty, they go to the sender's address."),
+    )
+    subject = LineField(_l("Subject"), validators=[Length(max=SUBJECT_CHARACTERS), is_template])
+    preheader = LineField(
+        _l("Preheader"),
+        validators=[Length(max=PREHEADER_CHARACTERS), is_template],
+        description=_l("The line beside the subject in the inbox."),
+    )
+    topic = SelectField(
+        _l("Topic"), coerce=number_or_none, description=_l("Only contacts who subscribe to it get the message.")
+    )
+    relay = SelectField(_l("Relay"), coerce=number_or_none, description=_l("The server the messages are handed to."))
+    tracking = RadioField(_l("Tracking"), choices=TRACKING)
+    language = SelectField(_l("Language of the message"), choices=LANGUAGES)
+
+    def __init__(self, *args: Any, choices: dict[str, list[tuple[Any, Any]]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, entries in choices.items():
+            self[name].choices = entries
+
+    def values(self) -> dict[str, Any]:
+        """Give the columns of a delivery."""
+        renamed = {"folder": "folder_id", "topic": "topic_id", "relay": "relay_id"}
+        return {renamed.get(name, name): value for name, value in self.data.items()}
+
+
+class ContentForm(Form):
+    html = TextAreaField(_l("HTML"), filters=[unix_lines], validators=[Length(max=SOURCE_CHARACTERS)])
+    text = TextAreaField(_l("Plain text"), filters=[unix_lines], validators=[Length(max=SOURCE_CHARACTERS)])
+    seen = HiddenField()
+
+
+class ProofForm(Form):
+    addresses = TextAreaField(
+        _l("Send to"),
+        description=_l("Up to 10 addresses, separated by commas or line ends."),
+        validators=[DataRequired(_l("Fill in at least one address.")), Length(max=3000)],
+    )
+    contact = SelectField(_l("Filled in as"), coerce=number_or_none, validate_choice=False)
+
+    def validate_addresses(self, field: Field) -> None:
+        """Refuse what is not a list of a few addresses."""
+        found = self.each()
+        if len(found) > MOST_PROOFS:
+            raise ValidationError(_l("At most 10 addresses at a time."))
+        for address in found:
+            try:
+                parse_address(address)
+            except InvalidAddress:
+                raise ValidationError(_l("“%(address)s” is not an e-mail address.", address=address[:80])) from None
+        if not found:
+            raise ValidationError(_l("Fill in at least one address."))
+        del field
+
+    def each(self) -> list[str]:
+        """Give the addresses, each once."""
+        typed = (self.addresses.data or "").replace(",", "\n").replace(";", "\n").split()
+        return list(dict.fromkeys(address.strip() for address in typed if address.strip()))

@@ -1,0 +1,79 @@
+"""A delivery as one contact would get it, before anything is prepared: also of what is typed and not saved yet."""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import func, or_, select
+
+from webapp import broker
+from webapp.audience.models import Contact
+from webapp.content.fields import contact_values, sample_values
+from webapp.content.render import Rendered, compile_content
+from webapp.db import db
+from webapp.deliveries.facts import recipients
+from webapp.deliveries.models import Delivery
+
+PARTS = ("subject", "preheader", "html", "text")
+SHOWN = 12
+KEPT_SECONDS = 1800
+
+
+def contacts_for(delivery: Delivery, find: str = "", *, chosen: int | None = None) -> list[Contact]:
+    """Give contacts to choose from: those whose name or address begins so, else the first of the audience."""
+    query = select(Contact).where(Contact.email_norm.is_not(None))
+    begins = find.strip().lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    if find.strip():
+        columns = (Contact.email_norm, func.lower(Contact.first_name), func.lower(Contact.last_name))
+        query = query.where(or_(*(column.like(begins) for column in columns)))
+    elif delivery.targets:
+        query = query.where(Contact.id.in_(recipients(delivery)))
+    found = list(db.session.scalars(query.order_by(Contact.id).limit(SHOWN)))
+    if chosen is not None and all(contact.id != chosen for contact in found):
+        contact = db.session.get(Contact, chosen)
+        found = [contact, *found] if contact else found
+    return found
+
+
+def values_of(contact: Contact | None) -> dict[str, Any]:
+    """Give a contact's merge values, or those of somebody invented."""
+    if contact is None:
+        return sample_values()
+    names = ("first_name", "last_name", "email", "language", "country", "company")
+    return contact_values({name: getattr(contact, name) for name in names}, contact.attributes)
+
+
+def shown_as(
+    delivery: Delivery, contact_id: int | None, *, base_url: str, parts: Mapping[str, str] | None = None
+) -> Rendered:
+    """Render a delivery, or the given parts of it, for a contact; links stay untracked. Raises TemplateProblem."""
+    contact = db.session.get(Contact, contact_id) if contact_id else None
+    given = {part: (parts or {}).get(part, getattr(delivery, part)) for part in PARTS}
+    compiled = compile_content(**given, base_url=base_url, tracking="none")
+    return compiled.render(values_of(contact))
+
+
+def keep_typed(delivery_id: int, user_id: int, parts: Mapping[str, str]) -> None:
+    """Keep what a user is typing, so that the frame can show it; it vanishes by itself, and may vanish earlier."""
+    with suppress(broker.RedisError):
+        broker.client().set(_key(delivery_id, user_id), json.dumps(dict(parts)), ex=KEPT_SECONDS)
+
+
+def typed(delivery_id: int, user_id: int) -> dict[str, str]:
+    """Give what `keep_typed` kept, or nothing."""
+    with suppress(broker.RedisError):
+        kept = broker.client().get(_key(delivery_id, user_id))
+        if isinstance(kept, bytes):
+            return {str(part): str(source) for part, source in json.loads(kept).items()}
+    return {}
+
+
+def _key(delivery_id: int, user_id: int) -> str:
+    return f"sendoff:typed:{delivery_id}:{user_id}"
+
+
+def forget_typed(delivery_id: int, user_id: int) -> None:
+    """Forget what was kept: it has been saved."""
+    with suppress(broker.RedisError):
+        broker.client().delete(_key(delivery_id, user_id))
