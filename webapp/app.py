@@ -10,6 +10,7 @@ from webapp import broker, models
 from webapp.accounts import sessions
 from webapp.accounts import views as accounts
 from webapp.db import db
+from webapp.deliveries import content_views, editing, proof_views
 from webapp.local import views as mailbox
 from webapp.settings import Settings, use
 from webapp.tracking import views as tracking
@@ -68,9 +69,12 @@ def blueprints() -> tuple[Blueprint, ...]:
     """Every feature's pages."""
     return (
         accounts.bp,
+        content_views.bp,
+        editing.bp,
         health.bp,
         mailbox.bp,
         tracking.bp,
+        proof_views.bp,
     )
 
 

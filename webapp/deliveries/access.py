@@ -1,8 +1,9 @@
 """Which deliveries exist for whom: a user who is limited to folders knows of no others."""
 
-from sqlalchemy import ColumnElement, select, true
+from sqlalchemy import ColumnElement, select
 
-from webapp.accounts.models import Folder, User
+from webapp.accounts import folders
+from webapp.accounts.models import User
 from webapp.db import db
 from webapp.deliveries.models import Delivery
 from webapp.errors import NotFound
@@ -11,9 +12,7 @@ from webapp.words import _l
 
 def visible_to(user: User) -> ColumnElement[bool]:
     """Give the condition that keeps, in a query of deliveries, those that exist for this user."""
-    if not user.limited_to_folders:
-        return true()
-    return Delivery.folder_id.in_([folder.id for folder in user.folders])
+    return folders.visible(user, column=Delivery.folder_id)
 
 
 def get_delivery(delivery_id: int, *, by: User, lock: bool = False) -> Delivery:
@@ -28,10 +27,3 @@ def get_delivery(delivery_id: int, *, by: User, lock: bool = False) -> Delivery:
     if delivery is None or not by.sees_folder(delivery.folder_id):
         raise NotFound(_l("This delivery does not exist."))
     return delivery
-
-
-def folders_of(user: User) -> list[Folder]:
-    """Give the folders that a user may put a delivery in, by name."""
-    if user.limited_to_folders:
-        return sorted(user.folders, key=lambda folder: folder.name.lower())
-    return list(db.session.scalars(select(Folder).order_by(Folder.name)))

@@ -8,8 +8,10 @@ from werkzeug.wrappers import Response
 
 from webapp import clock
 from webapp.accounts.rights import Right
-from webapp.content.fields import known_fields
+from webapp.content.fields import known_fields, sample_values
 from webapp.content.problems import TemplateProblem
+from webapp.content.render import compile_content
+from webapp.content.starters import STARTERS, starter
 from webapp.content.text import text_from_html
 from webapp.deliveries import edit, preview
 from webapp.deliveries.access import get_delivery
@@ -17,11 +19,11 @@ from webapp.deliveries.editing import after_save, log_change, step_context
 from webapp.deliveries.facts import attribute_names, check_delivery
 from webapp.deliveries.forms import ContentForm
 from webapp.deliveries.models import Delivery
-from webapp.errors import Invalid
+from webapp.errors import Invalid, NotFound
 from webapp.web.forms import shown_again
 from webapp.web.login import needs, person
 from webapp.web.security import message_headers
-from webapp.words import gettext
+from webapp.words import _l, gettext
 
 bp = Blueprint("content", __name__, url_prefix="/deliveries")
 
@@ -52,6 +54,7 @@ def save(delivery_id: int) -> Response:
             preview.forget_typed(delivery_id, person().id)
             log_change(delivery, "delivery-changed", step="content")
             return after_save(delivery_id, "content", sent=sent, was=was)
+    preview.keep_typed(delivery_id, person().id, {"html": form.html.data or "", "text": form.text.data or ""})
     return shown_again("deliveries/steps/content.html", **_page_context(delivery, form))
 
 
@@ -92,6 +95,16 @@ def message(delivery_id: int) -> Response:
     return message_headers(make_response(body))
 
 
+@bp.get("/starters/<code>")
+@needs(Right.VIEW)
+def starter_message(code: str) -> Response:
+    """Answer with a starter alone, filled in for somebody invented, for a sandboxed frame."""
+    if code not in STARTERS:
+        raise NotFound(_l("There is no such starter."))
+    shown = compile_content(subject="", html=starter(code).html, text="", base_url="", tracking="none")
+    return message_headers(make_response(shown.render(sample_values()).html))
+
+
 def _page_context(delivery: Delivery, form: ContentForm) -> dict[str, Any]:
     typed = {"html": form.html.data or "", "text": form.text.data or ""}
     context = step_context(delivery, "content")
@@ -115,6 +128,7 @@ def _look_context(delivery: Delivery, typed: dict[str, str], *, unsaved: bool) -
         "chosen": chosen,
         "find": find,
         "unsaved": unsaved,
+        "version": int(clock.now().timestamp() * 1000),
         "subject": _subject(delivery, chosen),
     }
 

@@ -11,8 +11,8 @@ from webapp.accounts.rights import Right
 from webapp.audience.models import ContactList, Topic
 from webapp.content.starters import starter
 from webapp.db import db
+from webapp.deliveries import editing_guard
 from webapp.deliveries.access import get_delivery
-from webapp.deliveries.editing_guard import changed
 from webapp.deliveries.models import Delivery, DeliveryList
 from webapp.deliveries.states import EDITABLE, State
 from webapp.errors import Invalid, NotAllowed
@@ -84,7 +84,7 @@ def change(delivery_id: int, values: Mapping[str, Any], *, by: User, at: datetim
         return False
     sent = bool(differing.keys() - FREE)
     if sent:
-        begin_edit(delivery, by=by, at=at)
+        editing_guard.changed(delivery.id, by=by, at=at)
     for name, value in differing.items():
         setattr(delivery, name, value)
     _touch(delivery, by=by, at=at)
@@ -100,7 +100,7 @@ def change_audience(delivery_id: int, action: str, list_id: int, *, by: User, at
     chosen = db.session.get(ContactList, list_id)
     if chosen is None or not by.sees_folder(chosen.folder_id):
         raise Invalid(_l("This list does not exist."), field="audience")
-    begin_edit(delivery, by=by, at=at)
+    editing_guard.changed(delivery.id, by=by, at=at)
     targets = list(delivery.targets)
     mine = next((target for target in targets if target.list_id == list_id), None)
     if action in {"include", "exclude"}:
@@ -117,11 +117,6 @@ def change_audience(delivery_id: int, action: str, list_id: int, *, by: User, at
         target.position = position
     delivery.targets = targets
     _touch(delivery, by=by, at=at)
-
-
-def begin_edit(delivery: Delivery, *, by: User, at: datetime) -> None:
-    """Take a locked delivery to Draft before what it sends changes; Conflict where that may not be."""
-    changed(delivery.id, by=by, at=at)
 
 
 def may_edit(delivery: Delivery, *, by: User) -> bool:

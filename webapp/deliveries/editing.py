@@ -1,6 +1,5 @@
 """The pages where a delivery is made: new, Setup and Audience. Content and Test stand in files of their own."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
@@ -8,13 +7,14 @@ from sqlalchemy import func, select
 from werkzeug.wrappers import Response
 
 from webapp import clock
-from webapp.accounts import audit
+from webapp.accounts import audit, folders
+from webapp.accounts.models import User
 from webapp.accounts.rights import Right
 from webapp.audience.models import ContactList, ListMember, Topic
 from webapp.content.starters import starters
 from webapp.db import db
 from webapp.deliveries import edit
-from webapp.deliveries.access import folders_of, get_delivery
+from webapp.deliveries.access import get_delivery
 from webapp.deliveries.facts import facts_of
 from webapp.deliveries.forms import NewForm, SetupForm
 from webapp.deliveries.models import Delivery
@@ -47,8 +47,6 @@ def step_context(delivery: Delivery, here: str) -> dict[str, Any]:
 
 def person_name(user_id: int | None) -> str | None:
     """Give a user's name."""
-    from webapp.accounts.models import User
-
     return db.session.scalar(select(User.name).where(User.id == user_id)) if user_id else None
 
 
@@ -91,7 +89,7 @@ def create() -> Response:
     if form.validate():
         try:
             delivery = edit.create(
-                form.label.data, start=form.start.data, folder_id=form.folder.data, by=person(), at=clock.now()
+                form.label.data or "", start=form.start.data, folder_id=form.folder.data, by=person(), at=clock.now()
             )
         except Invalid as problem:
             form.add_problem(problem)
@@ -177,22 +175,22 @@ def _lists() -> list[tuple[ContactList, int]]:
 
 
 def _folders() -> list[tuple[Any, str]]:
-    own = [(folder.id, folder.name) for folder in folders_of(person())]
+    own = [(folder.id, folder.name) for folder in folders.choices(person())]
     return own if person().limited_to_folders and own else [("", gettext("No folder")), *own]
 
 
-def _choices(delivery: Delivery) -> dict[str, Sequence[tuple[Any, Any]]]:
+def _choices(delivery: Delivery) -> dict[str, list[tuple[Any, Any]]]:
     topics = db.session.execute(select(Topic.id, Topic.name).order_by(Topic.name)).all()
     relays = db.session.scalars(
         select(Relay).where(Relay.active | (Relay.id == delivery.relay_id)).order_by(Relay.name)
     )
     default = db.session.scalar(select(Relay.name).where(Relay.is_default, Relay.active))
     standard = gettext("The default relay (%(name)s)", name=default) if default else gettext("The default relay")
-    folders = _folders()
-    if delivery.folder and all(value != delivery.folder_id for value, _name in folders):
-        folders.append((delivery.folder.id, delivery.folder.name))
+    own = _folders()
+    if delivery.folder and all(value != delivery.folder_id for value, _name in own):
+        own.append((delivery.folder.id, delivery.folder.name))
     return {
-        "folder": folders,
+        "folder": own,
         "topic": [("", gettext("Choose a topic")), *((row.id, row.name) for row in topics)],
         "relay": [("", standard), *((relay.id, relay.name) for relay in relays)],
     }

@@ -1,16 +1,16 @@
 """What the steps of a delivery need to know, gathered from the database."""
 
+import dataclasses
 from typing import Any
 
 from sqlalchemy import Select, func, select
 
 from webapp.audience.models import Contact, ListMember
 from webapp.content.checks import Checked, Draft, check
-from webapp.content.fields import known_fields
 from webapp.content.findings import Finding
 from webapp.db import db
 from webapp.deliveries.models import Delivery, Preparation, Proof
-from webapp.deliveries.preparation_check import usable_relay as relay_for
+from webapp.deliveries.preparation_check import known_to, usable_relay
 from webapp.deliveries.steps import Facts
 
 #: How many contacts are asked for the names of their attributes; more would be slow, and lists are much alike.
@@ -44,22 +44,17 @@ def check_delivery(delivery: Delivery, **changes: Any) -> Checked:
     """Run the content checks over a delivery, as it is or with some of its parts changed."""
     parts = ("subject", "preheader", "html", "text", "from_name", "from_address", "reply_to", "tracking")
     values = {part: getattr(delivery, part) for part in parts}
-    known = {field.name for field in known_fields(attribute_names(delivery))}
-    return check(Draft(**{**values, **changes}, known=known))
+    draft = Draft(**{**values, **changes})
+    return check(dataclasses.replace(draft, known=known_to(draft)))
 
 
 def _setup(delivery: Delivery) -> list[Finding]:
     found = []
     if delivery.topic_id is None:
         found.append(Finding("topic_missing", "error", "topic"))
-    if not usable_relay(delivery):
+    if usable_relay(delivery.relay_id) is None:
         found.append(Finding("relay_missing", "error", "relay"))
     return found
-
-
-def usable_relay(delivery: Delivery) -> bool:
-    """Whether there is a relay that this delivery can go through: its own, or the default one."""
-    return relay_for(delivery.relay_id) is not None
 
 
 def recipients(delivery: Delivery) -> Select[int]:

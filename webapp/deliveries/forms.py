@@ -1,5 +1,6 @@
 """What people fill in about a delivery, step by step. A draft may be incomplete, so little is required here."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from wtforms import Field, HiddenField, RadioField, SelectField, TextAreaField
@@ -10,7 +11,7 @@ from webapp.content.problems import TemplateProblem
 from webapp.content.sandbox import parse
 from webapp.content.starters import starters
 from webapp.mail.addresses import InvalidAddress, parse_address
-from webapp.web.forms import Form, LineField, stripped
+from webapp.web.forms import Form, LineField, options, stripped
 from webapp.words import _l
 
 TRACKING = (
@@ -59,8 +60,8 @@ class NewForm(Form):
 
     def __init__(self, *args: Any, folders: list[tuple[Any, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.folder.choices = folders
-        self.start.choices = [(starter.code, starter.name) for starter in starters()]
+        self.folder.choices = options(folders)
+        self.start.choices = options((starter.code, starter.name) for starter in starters())
 
 
 class SetupForm(Form):
@@ -84,18 +85,22 @@ class SetupForm(Form):
         _l("Topic"), coerce=number_or_none, description=_l("Only contacts who subscribe to it get the message.")
     )
     relay = SelectField(_l("Relay"), coerce=number_or_none, description=_l("The server the messages are handed to."))
-    tracking = RadioField(_l("Tracking"), choices=TRACKING)
-    language = SelectField(_l("Language of the message"), choices=LANGUAGES)
+    tracking = RadioField(_l("Tracking"), choices=options(TRACKING))
+    language = SelectField(_l("Language of the message"), choices=options(LANGUAGES))
 
     def __init__(self, *args: Any, choices: dict[str, list[tuple[Any, Any]]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name, entries in choices.items():
-            self[name].choices = entries
+            self[name].choices = options(entries)
 
     def values(self) -> dict[str, Any]:
         """Give the columns of a delivery."""
         renamed = {"folder": "folder_id", "topic": "topic_id", "relay": "relay_id"}
-        return {renamed.get(name, name): value for name, value in self.data.items()}
+        return {renamed.get(name, name): value for name, value in self._given()}
+
+    def _given(self) -> Iterator[tuple[str, Any]]:
+        for name, value in self.data.items():
+            yield name, value if name in {"folder", "topic", "relay"} else value or ""
 
 
 class ContentForm(Form):

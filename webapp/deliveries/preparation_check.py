@@ -17,8 +17,6 @@ from webapp.deliveries.report import Critical, Report
 
 def check(delivery: Delivery, *, base_url: str) -> tuple[Checked, int | None]:
     """Run the control rules over what the delivery holds now; also return the relay that would send it, if any."""
-    fields = fields_of(delivery)
-    own = fields - set(CONTACT_NAMES) - set(LINK_NAMES)
     draft = Draft(
         subject=delivery.subject,
         preheader=delivery.preheader,
@@ -29,12 +27,18 @@ def check(delivery: Delivery, *, base_url: str) -> tuple[Checked, int | None]:
         reply_to=delivery.reply_to,
         tracking=delivery.tracking,
         base_url=base_url,
-        known={*CONTACT_NAMES, *LINK_NAMES, *(existing_attributes(own) if own else ())},
+        known=known_to(delivery),
     )
     return check_content(draft), usable_relay(delivery.relay_id)
 
 
-def fields_of(delivery: Delivery) -> set[str]:
+def known_to(content: Delivery | Draft) -> set[str]:
+    """Return the merge fields that exist: those of every contact, and those used attributes that some contact has."""
+    own = fields_of(content) - set(CONTACT_NAMES) - set(LINK_NAMES)
+    return {*CONTACT_NAMES, *LINK_NAMES, *(existing_attributes(own) if own else ())}
+
+
+def fields_of(delivery: Delivery | Draft) -> set[str]:
     """Return the merge fields that the content uses; none if it cannot be read."""
     try:
         used = content_fields(

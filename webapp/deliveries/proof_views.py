@@ -14,11 +14,18 @@ from webapp.deliveries.forms import ProofForm
 from webapp.deliveries.models import Delivery
 from webapp.deliveries.proofs import proofs_of, request_proofs
 from webapp.errors import Conflict, Invalid
-from webapp.web.forms import shown_again
+from webapp.web import live
+from webapp.web.forms import options, shown_again
 from webapp.web.login import needs, person
 from webapp.words import ngettext
 
 bp = Blueprint("proofs", __name__, url_prefix="/deliveries")
+
+
+@live.fragment("user", "proofs", quiet=True)
+def _moved(_user_id: int) -> str:
+    """Tell who asked for a proof that something has become of it."""
+    return "moved"
 
 
 @bp.get("/<int:delivery_id>/test")
@@ -52,7 +59,7 @@ def send(delivery_id: int) -> Response:
 def _context(delivery: Delivery, form: ProofForm) -> dict[str, Any]:
     find = request.values.get("find", "")[:100]
     contacts = preview.contacts_for(delivery, find, chosen=form.contact.data)
-    form.contact.choices = [("", ""), *((contact.id, contact.email) for contact in contacts)]
+    form.contact.choices = options([("", ""), *((contact.id, contact.email) for contact in contacts)])
     return {
         **step_context(delivery, "test"),
         "form": form,

@@ -10,8 +10,9 @@ from webapp.accounts.rights import Right
 from webapp.audience.models import Contact
 from webapp.db import db
 from webapp.deliveries.access import get_delivery
-from webapp.deliveries.facts import check_delivery, usable_relay
+from webapp.deliveries.facts import check_delivery
 from webapp.deliveries.models import Proof
+from webapp.deliveries.preparation_check import usable_relay
 from webapp.errors import Conflict, Invalid, NotAllowed
 from webapp.mail.addresses import parse_address
 from webapp.queue import later
@@ -42,7 +43,7 @@ def request_proofs(
         raise Conflict(
             _l("A merge field or condition cannot be read, so no proof can be made. Mend the content first.")
         )
-    if not delivery.from_address or not usable_relay(delivery):
+    if not delivery.from_address or usable_relay(delivery.relay_id) is None:
         raise Conflict(_l("A proof needs the sender's address and a relay. Fill them in under Setup."))
     proofs = [
         Proof(

@@ -1,10 +1,12 @@
 """Forms: the base class, and the one way to answer them (303 when it went well, 422 with the form when not)."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from flask import Response, make_response, render_template
 from flask_wtf import FlaskForm
 from wtforms import Field, StringField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined] # newer than its types
 from wtforms.validators import ValidationError
 
 from webapp.errors import Invalid
@@ -35,6 +37,11 @@ class Form(FlaskForm):  # type: ignore[misc] # flask_wtf is not typed
             self.form_errors.append(str(problem.message))
         else:
             field.errors = [*field.errors, str(problem.message)]
+
+
+def options(pairs: Iterable[tuple[Any, Any]]) -> list[Any]:
+    """Give the choices of a select or of radio buttons from pairs of value and label."""
+    return [SelectChoice(value, label) for value, label in pairs]
 
 
 class LineField(StringField):
