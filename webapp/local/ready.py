@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from webapp.accounts import demo as people
 from webapp.accounts.models import User
 from webapp.db import db
+from webapp.local.demo import load
 from webapp.mail.models import Relay
 from webapp.settings import Settings
 
@@ -44,9 +44,7 @@ def users() -> int:
 
 
 def demo(*, at: datetime) -> dict[str, Any]:
-    """Load the demo on the first run; gives its sign-ins."""
-    people.create_people(at)
-    return {
-        "sign_ins": [{"email": one.email, "role": one.role} for one in people.sign_ins()],
-        "password": people.PASSWORD,
-    }
+    """Load the demo on the first run, when there is nothing yet; gives its sign-ins."""
+    if not load.is_loaded() and users() == 0:
+        load.load(at=at)
+    return load.facts() if load.is_loaded() else {}
