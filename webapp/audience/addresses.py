@@ -13,6 +13,7 @@ _PLAIN = re.compile(
     r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*@(?:[A-Za-z0-9](?:[A-Za-z0-9]|-(?!-))*(?<!-)\.)+[A-Za-z]{2,}", re.ASCII
 )
 _RESERVED = (".arpa", ".invalid", ".local", ".localhost", ".onion", ".test")
+MAX_LOCAL = 64
 _SPACE = re.compile(r"\s")
 
 #: Why an address cannot be used, and how to mend it.
@@ -45,10 +46,13 @@ def check(text: str | None) -> Checked:
     """Check one address, without asking DNS. What cannot be used is kept as it was given, with the code of the reason."""
     if text is None:
         return Checked(None, None, "missing")
-    if len(text) <= 64 and _PLAIN.fullmatch(text) and not (lower := text.lower()).endswith(_RESERVED):
+    if len(text) <= MAX_LOCAL and _PLAIN.fullmatch(text) and not (lower := text.lower()).endswith(_RESERVED):
         local, _, domain = text.partition("@")
         return Checked(f"{local}@{domain.lower()}", lower, None)
-    given = unicodedata.normalize("NFC", text).strip()
+    return _check_slowly(unicodedata.normalize("NFC", text).strip())
+
+
+def _check_slowly(given: str) -> Checked:
     if not given:
         return Checked(None, None, "missing")
     if any(unicodedata.category(sign) in {"Cc", "Cf"} for sign in given):
@@ -57,6 +61,8 @@ def check(text: str | None) -> Checked:
         found = parse_address(given)
     except InvalidAddress:
         return Checked(given, None, why(given))
+    if len(found.email.rpartition("@")[0].encode()) > MAX_LOCAL:  # RFC 5321, 4.5.3.1.1
+        return Checked(given, None, "too_long")
     return Checked(found.email, found.key, None)
 
 
@@ -75,7 +81,7 @@ def why(text: str) -> str:
         ("many_at", "@" in local),
         ("no_local", not local),
         ("no_domain", not domain),
-        ("too_long", len(local) > 64 or len(text) > 254),
+        ("too_long", len(local) > MAX_LOCAL or len(text) > 254),
         ("dots", ".." in text or local.startswith(".") or local.endswith(".") or domain.startswith(".")),
         ("dots", domain.endswith(".")),
         ("no_dot", "." not in domain),

@@ -48,7 +48,7 @@ _STAYS = {
     "pameldt",
     "confirmed",
 }
-_SPACES = re.compile(r"[^\S ]+|[\x00-\x1f\x7f\u200b\u200e\u200f\ufeff]+| {2,}")
+_INVISIBLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\u200b-\u200f\u202a-\u202e\ufeff]")
 _DATE = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ](\d{1,2}):(\d{2})(?::(\d{2}))?.*)?")
 _DATE_NORDIC = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:[T ,]+(\d{1,2})[:.](\d{2})(?:[:.](\d{2}))?)?")
 
@@ -134,7 +134,7 @@ def clean(cell: str) -> str:
     """Tidy one cell: no line ends, invisible signs or double spaces; the mark our own exports put before formulas goes."""
     cell = cell.strip()
     if not cell.isprintable() or "  " in cell:
-        cell = _SPACES.sub(" ", cell).strip()
+        cell = " ".join(_INVISIBLE.sub("", cell).split())
     if cell[:1] == "'" and cell[1:2] in {"=", "+", "-", "@"}:
         cell = cell[1:]
     return cell

@@ -1,0 +1,168 @@
+"""Files as other tools write them are understood: encoding, separator, heading, rows, columns."""
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webapp.audience import addresses, columns
+from webapp.audience.csvfile import SEPARATORS, Encodings, guess, lines_of, rows_of
+from webapp.audience.rows import Plan, Refused, Staged, clean, gone, moment, stage
+from webapp.mail.addresses import parse_address
+
+PEOPLE = "E-post;Fornavn;Etternavn;Sted\r\nåse@x.no;Åse;Bjørnstad;Tromsø\r\nzoe@x.no;Zoë;Müller;Göteborg\r\n" * 3
+NAMES = st.sampled_from(
+    ["Åse", "Bjørn", "Kåre", "Zoë", "François", "Märta", "Jürgen", "Ola", "Sjöberg", "Tromsø", "Liège"]
+)
+
+
+def detect(data: bytes, size: int = 7) -> str:
+    seen = Encodings()
+    for at in range(0, len(data), size):
+        seen.see(data[at : at + size])
+    return seen.found()
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "mac-roman", "cp865"]
+)
+def test_the_encoding_is_found_and_the_text_comes_out_whole(encoding):
+    data = PEOPLE.encode(encoding)
+    assert "".join(lines_of([data[:11], data[11:]], detect(data))) == PEOPLE
+
+
+def test_cyrillic_is_not_taken_for_western_letters():
+    data = ("Имя;Фамилия\r\n" + "Наталья;Кузнецова\r\nСергей;Иванов\r\n" * 20).encode("cp1251")  # noqa: RUF001
+    assert detect(data, 1000) == "cp1251"
+
+
+@given(
+    st.lists(st.tuples(NAMES, NAMES, st.integers(0, 99)), min_size=3),
+    st.sampled_from(["utf-8", "cp1252", "utf-16"]),
+    st.sampled_from(SEPARATORS),
+)
+def test_what_a_tool_writes_is_read_back(people, encoding, separator):
+    written = io.StringIO()
+    writer = csv.writer(written, delimiter=separator)
+    rows = [
+        ["E-post", "Fornavn", "By"],
+        *[[f"{name}{n}@x.no", name, f'{town}{separator} "{n}"'] for name, town, n in people],
+    ]
+    writer.writerows(rows)
+    data = written.getvalue().encode(encoding)
+    text = list(lines_of([data], detect(data, 1000)))
+    assert guess("".join(text)) == (separator, True)
+    assert [row.cells for row in rows_of(text, separator, width=3)] == rows
+
+
+@given(st.text(alphabet=st.sampled_from('ab@.,;"\n\r\t |x\0å'), max_size=200), st.sampled_from(SEPARATORS))
+def test_no_text_breaks_the_reader_and_no_line_is_lost(text, separator):
+    lines = list(lines_of([text.encode()], "utf-8"))
+    rows = list(rows_of(lines, separator))
+    assert [row.line for row in rows] == sorted({row.line for row in rows})
+    assert all(1 <= row.line <= len(lines) for row in rows)
+
+
+def test_a_quote_that_is_never_closed_spoils_its_own_line_only():
+    text = 'a,b\n"x,1\n' + "".join(f"p{n},2\n" for n in range(500))
+    rows = list(rows_of(io.StringIO(text), ",", width=2))
+    assert (rows[1].line, rows[1].problem) == (2, "quote")
+    assert len(rows) == 502
+
+
+@pytest.mark.parametrize(
+    ("names", "fields"),
+    [
+        (
+            ["Email Address", "First Name", "Last Name", "MEMBER_RATING"],
+            ["email", "first_name", "last_name", "attribute"],
+        ),
+        (
+            ["E-postadresse", "Fornavn", "Etternavn", "Språk", "Land"],
+            ["email", "first_name", "last_name", "language", "country"],
+        ),
+        (["E-postadress", "Förnamn", "Efternamn", "Företag"], ["email", "first_name", "last_name", "company"]),
+        (["E-mailadres", "Voornaam", "Achternaam", "Taal"], ["email", "first_name", "last_name", "language"]),
+        (["Mail", "Navn", "Kundenr", "E-post"], ["email", "full_name", "external_id", "attribute"]),
+        (["E-Mail-Adresse", "Vorname", "Nachname", "Sprache"], ["email", "first_name", "last_name", "language"]),
+        (["Adresse e-mail", "Prénom", "Nom"], ["email", "first_name", "last_name"]),
+    ],
+)
+def test_columns_are_known_by_the_names_other_tools_use(names, fields):
+    assert columns.guess(names) == fields
+
+
+def test_a_column_of_addresses_is_the_address_whatever_it_is_called():
+    assert columns.guess(["", "kontaktinfo"], [["Ola", "ola@x.no"], ["Kari", "kari@x.no"]]) == ["attribute", "email"]
+
+
+@given(st.from_regex(r"[A-Za-z0-9_.+!'-]{1,20}@[A-Za-z0-9.-]{1,25}", fullmatch=True))
+def test_what_is_accepted_quickly_is_what_the_validator_accepts(text):
+    quick = addresses.check(text)
+    try:
+        slow = parse_address(text)
+    except ValueError:
+        assert quick.norm is None
+    else:
+        assert (quick.email, quick.norm) == (slow.email, slow.key)
+
+
+def test_every_broken_address_has_a_reason_in_words():
+    for text in [
+        "x",
+        "x@",
+        "@x.no",
+        "a b@x.no",
+        "a@b@x.no",
+        "a@x",
+        "a,b@x.no",
+        "a..b@x.no",
+        "a@-x.no",
+        "(a)@x.no",
+        "a" * 70 + "@x.no",
+    ]:
+        assert addresses.check(text).reason in addresses.REASONS
+
+
+def test_a_cell_our_own_export_made_safe_comes_back_as_it_was():
+    assert [clean(cell) for cell in ["'=1+1", "'+47 123", " Ola\u200b  Nordmann\n", "'s-Gravenhage"]] == [
+        "=1+1",
+        "+47 123",
+        "Ola Nordmann",
+        "'s-Gravenhage",
+    ]
+
+
+def test_dates_and_words_of_leaving_are_understood():
+    assert [str(moment(text)) for text in ["2026-11-02", "2.11.2026 08:05", "2026-11-02T08:05:01Z", "11/2/2026"]] == [
+        "2026-11-02 00:00:00+00:00",
+        "2026-11-02 08:05:00+00:00",
+        "2026-11-02 08:05:01+00:00",
+        "None",
+    ]
+    assert [gone(text) for text in ["Unsubscribed", "2026-11-02", "subscribed", "", None, "Avmeldt", "what"]] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_a_row_is_staged_or_refused_with_its_column():
+    plan = Plan(["E-post", "Navn", "Samtykke"], ["email", "full_name", "consent_at"], ["", "", ""], needs_consent=True)
+    one = stage(plan)
+    rows = list(rows_of(io.StringIO("ola@x.no,Nordmann\\, Ola,2026-11-02\nola@x.no,Ola,\nola@x.no,Ola,soon\n"), ","))
+    results = [one(row) for row in rows]
+    assert isinstance(results[0], Refused)
+    assert [(result.column, result.reason) for result in results[1:] if isinstance(result, Refused)] == [
+        ("Samtykke", "consent"),
+        ("Samtykke", "date"),
+    ]
+    good = one(next(rows_of(io.StringIO('ola@x.no,"Nordmann, Ola Kåre",2026-11-02\n'), ",")))
+    assert isinstance(good, Staged)
+    assert (good.first_name, good.last_name) == ("Ola Kåre", "Nordmann")

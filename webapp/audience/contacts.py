@@ -1,0 +1,172 @@
+"""Contacts: one person each, found, made, edited, deleted, exported."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from webapp.accounts import audit
+from webapp.accounts.models import User
+from webapp.audience import addresses, columns, search, suppression
+from webapp.audience.models import Contact, Import, Subscription
+from webapp.audience.search import Wanted
+from webapp.db import db
+from webapp.errors import Invalid, NotFound
+from webapp.words import _l
+
+MOST_ATTRIBUTES = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a person can fill in about a contact; None and "" are the same: nothing."""
+
+    email: str = ""
+    first_name: str = ""
+    last_name: str = ""
+    language: str = ""
+    country: str = ""
+    company: str = ""
+    external_id: str = ""
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+def get(contact_id: int) -> Contact:
+    """Return a contact, or raise NotFound."""
+    found = db.session.get(Contact, contact_id)
+    if found is None:
+        raise NotFound(_l("This contact does not exist, or it was deleted."))
+    return found
+
+
+def find(wanted: Wanted, *, order: str = "name", limit: int, offset: int = 0) -> Sequence[tuple[Contact, str]]:
+    """Return contacts, each with its status. `order`: name or added, with a "-" before it for the other way round."""
+    query = search.contacts(wanted).add_columns(search.status()).order_by(*_order(order))
+    return [(row[0], row[1]) for row in db.session.execute(query.limit(limit).offset(offset))]
+
+
+def count(wanted: Wanted) -> int:
+    """Return how many contacts are asked for."""
+    return db.session.scalar(search.contacts(wanted).with_only_columns(func.count(), maintain_column_froms=True)) or 0
+
+
+def languages() -> Sequence[str]:
+    """Return the languages that contacts have, the most frequent first."""
+    query = select(Contact.language).where(Contact.language.is_not(None)).group_by(Contact.language)
+    return [language for language in db.session.scalars(query.order_by(func.count().desc()).limit(50)) if language]
+
+
+def last_import() -> Import | None:
+    """Return the last import that was finished."""
+    return db.session.scalars(select(Import).where(Import.status == "done").order_by(Import.id.desc()).limit(1)).first()
+
+
+def twins(found: Contact) -> Sequence[Contact]:
+    """Return the other contacts with the same address (a household)."""
+    if found.email_norm is None:
+        return []
+    query = select(Contact).where(Contact.email_norm == found.email_norm, Contact.id != found.id).order_by(Contact.id)
+    return db.session.scalars(query.limit(20)).all()
+
+
+def create(facts: Facts, *, by: User, at: datetime) -> Contact:
+    """Make a contact."""
+    found = Contact(created_at=at, updated_at=at)
+    _fill(found, facts)
+    db.session.add(found)
+    db.session.flush()
+    audit.record("contact-created", by=by, at=at, object_type="contact", object_id=found.id)
+    return found
+
+
+def change(found: Contact, *, facts: Facts, by: User, at: datetime) -> None:
+    """Write what was filled in."""
+    _fill(found, facts)
+    found.updated_at = at
+    db.session.flush()
+    audit.record("contact-changed", by=by, at=at, object_type="contact", object_id=found.id)
+
+
+def remove(found: Contact, *, block: bool, by: User, at: datetime) -> None:
+    """Delete a contact, its memberships and answers; `block` keeps its address from being written to again."""
+    if block and found.email_norm:
+        suppression.suppress([found.email_norm], cause="unsubscribed", source="contact deleted", at=at, by=by)
+    audit.record("contact-deleted", by=by, at=at, object_type="contact", object_id=found.id, blocked=block)
+    db.session.delete(found)
+
+
+def has_left(found: Contact) -> bool:
+    """Say whether the contact has unsubscribed from anything."""
+    query = select(Subscription.topic_id).where(Subscription.contact_id == found.id, ~Subscription.subscribed)
+    return db.session.scalar(query.limit(1)) is not None
+
+
+def export(wanted: Wanted, *, engine: Engine) -> tuple[list[str], Iterator[list[Any]]]:
+    """Return the heading and the rows of an export; the rows are read in a session of their own, as they are taken."""
+    keys = list(
+        db.session.scalars(select(func.jsonb_object_keys(Contact.attributes)).distinct().limit(MOST_ATTRIBUTES))
+    )
+    keys.sort()
+    query = search.contacts(wanted).add_columns(search.status()).order_by(Contact.id)
+
+    def rows() -> Iterator[list[Any]]:
+        with Session(engine) as session:
+            for one, status in session.execute(query.execution_options(yield_per=1000)):
+                facts = (
+                    one.external_id,
+                    one.email,
+                    one.first_name,
+                    one.last_name,
+                    one.language,
+                    one.country,
+                    one.company,
+                )
+                yield [*facts, status, one.created_at.isoformat(), *(one.attributes.get(key) for key in keys)]
+
+    header = [
+        "external_id",
+        "email",
+        "first_name",
+        "last_name",
+        "language",
+        "country",
+        "company",
+        "status",
+        "created_at",
+    ]
+    return [*header, *keys], rows()
+
+
+def _order(order: str) -> tuple[Any, ...]:
+    down = order.startswith("-")
+    if order.removeprefix("-") == "added":
+        return (Contact.created_at.desc(), Contact.id.desc()) if down else (Contact.created_at, Contact.id)
+    names = (func.lower(Contact.last_name), func.lower(Contact.first_name))
+    return (*(name.desc() for name in names), Contact.id.desc()) if down else (*names, Contact.id)
+
+
+def _fill(found: Contact, facts: Facts) -> None:
+    checked = addresses.check(facts.email)
+    if checked.reason and checked.reason != "missing":
+        told, mend = addresses.REASONS[checked.reason]
+        raise Invalid(_l("%(told)s. %(mend)s.", told=told, mend=mend), field="email")
+    if checked.reason and not (facts.first_name or facts.last_name or facts.external_id):
+        raise Invalid(_l("Fill in the address, or at least a name."), field="email")
+    _check_number(facts.external_id or None, but=found.id)
+    if len(facts.attributes) > MOST_ATTRIBUTES:
+        raise Invalid(_l("At most %(count)s attributes.", count=MOST_ATTRIBUTES), field="attributes")
+    found.email, found.email_norm, found.invalid_reason = checked.email, checked.norm, None
+    found.first_name, found.last_name, found.company = facts.first_name, facts.last_name, facts.company
+    found.language = columns.language(facts.language) if facts.language else None
+    found.country = columns.country(facts.country) if facts.country else None
+    found.external_id = facts.external_id or None
+    found.attributes = facts.attributes
+
+
+def _check_number(external_id: str | None, *, but: int | None) -> None:
+    query = select(Contact.id).where(Contact.external_id == external_id, Contact.id.is_distinct_from(but))
+    if external_id and db.session.scalar(query) is not None:
+        raise Invalid(_l("Another contact has this number."), field="external_id")

@@ -1,0 +1,148 @@
+"""The suppression list: addresses that are never written to, each with cause, source and date."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Select, func, select, text, true
+
+from webapp.accounts import audit
+from webapp.accounts.models import User
+from webapp.audience import addresses, search
+from webapp.audience.models import Suppression
+from webapp.db import db
+from webapp.errors import Invalid, NotFound
+from webapp.words import LazyString, _l
+
+#: Causes, the strongest first: what a person asked for outweighs what a server answered.
+CAUSES: dict[str, LazyString] = {
+    "complaint": _l("Complaint"),
+    "unsubscribed": _l("Unsubscribed"),
+    "manual": _l("Blocked by hand"),
+    "hard_bounce": _l("Hard bounce"),
+}
+MEANINGS: dict[str, LazyString] = {
+    "complaint": _l("Reported a message as unwanted."),
+    "unsubscribed": _l("Asked for no more mail of any kind."),
+    "manual": _l("Somebody here decided it."),
+    "hard_bounce": _l("The receiving server said that the address does not exist."),
+}
+MOST_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True)
+class Added:
+    """What came of several addresses: how many are new, how many stood there already, and what is no address."""
+
+    new: int
+    known: int
+    refused: list[str]
+
+
+def suppress(emails: Iterable[str], *, cause: str, source: str, at: datetime, by: User | None = None) -> int:
+    """Suppress normalised addresses in one statement; return how many are new. A stronger cause replaces a weaker one."""
+    if cause not in CAUSES:
+        raise ValueError(cause)
+    keys = list(dict.fromkeys(email for email in emails if email))
+    rows = db.session.execute(
+        text(
+            """INSERT INTO suppression AS s (email_norm, cause, source, created_at, created_by_id)
+            SELECT key, :cause, :source, :at, :by FROM unnest(CAST(:keys AS text[])) AS key
+            ON CONFLICT (email_norm) DO UPDATE SET cause = :cause, source = :source, created_at = :at, created_by_id = :by
+            WHERE array_position(:order, s.cause) > array_position(:order, :cause)
+            RETURNING (xmax = 0) AS fresh"""
+        ),
+        {"cause": cause, "source": source, "at": at, "by": by.id if by else None, "keys": keys, "order": list(CAUSES)},
+    )
+    return sum(1 for row in rows if row.fresh)
+
+
+def add(given: str, *, reason: str, by: User, at: datetime, address: str | None = None) -> Added:
+    """Block addresses by hand: one or many, apart by line ends, spaces, commas or semicolons."""
+    words = [word for word in given.replace(",", " ").replace(";", " ").split() if word]
+    if not words:
+        raise Invalid(_l("Write at least one address."), field="addresses")
+    if len(words) > MOST_AT_ONCE:
+        raise Invalid(_l("At most %(count)s addresses at once.", count=MOST_AT_ONCE), field="addresses")
+    keys = {word: addresses.key(word.strip("<>")) for word in words}
+    good = sorted({key for key in keys.values() if key})
+    if not good:
+        raise Invalid(_l("None of this is an address."), field="addresses")
+    new = suppress(good, cause="manual", source=reason, at=at, by=by)
+    audit.record("suppression-added", by=by, at=at, address=address, count=new, reason=reason)
+    return Added(new, len(good) - new, [word for word, key in keys.items() if key is None])
+
+
+def remove(suppression_id: int, *, reason: str, by: User, at: datetime, address: str | None = None) -> str:
+    """Take an address off the list, which is written to the audit log with the reason; return the address."""
+    found = get(suppression_id)
+    if not reason.strip():
+        raise Invalid(_l("Say why this address may be written to again."), field="reason")
+    audit.record(
+        "suppression-removed",
+        by=by,
+        at=at,
+        object_type="suppression",
+        object_id=found.id,
+        address=address,
+        email=found.email_norm,
+        cause=found.cause,
+        reason=reason.strip(),
+    )
+    db.session.delete(found)
+    return found.email_norm
+
+
+def get(suppression_id: int) -> Suppression:
+    """Return an entry, or raise NotFound."""
+    found = db.session.get(Suppression, suppression_id)
+    if found is None:
+        raise NotFound(_l("This address is not on the suppression list any more."))
+    return found
+
+
+def of_address(email_norm: str | None) -> Suppression | None:
+    """Return the entry of an address, if there is one."""
+    if email_norm is None:
+        return None
+    return db.session.scalars(select(Suppression).where(Suppression.email_norm == email_norm)).one_or_none()
+
+
+def find(*, q: str, cause: str, limit: int, offset: int = 0) -> Sequence[tuple[Suppression, str | None]]:
+    """Return entries, newest first, each with the name of who added it."""
+    query = wanted(q=q, cause=cause).add_columns(User.name).outerjoin(User, User.id == Suppression.created_by_id)
+    query = query.order_by(Suppression.created_at.desc(), Suppression.id.desc()).limit(limit).offset(offset)
+    return [(row[0], row[1]) for row in db.session.execute(query)]
+
+
+def count(*, q: str = "", cause: str = "") -> int:
+    """Return how many entries are asked for."""
+    return db.session.scalar(select(func.count()).select_from(wanted(q=q, cause=cause).subquery())) or 0
+
+
+def counts() -> dict[str, int]:
+    """Return how many entries each cause has, zero included."""
+    found = {
+        row[0]: row[1]
+        for row in db.session.execute(select(Suppression.cause, func.count()).group_by(Suppression.cause))
+    }
+    return {cause: found.get(cause, 0) for cause in CAUSES}
+
+
+def wanted(*, q: str, cause: str) -> Select[Suppression]:
+    """Return the query of the entries that are asked for: by the beginning of the address or of its domain."""
+    query = select(Suppression)
+    if cause:
+        query = query.where(Suppression.cause == cause)
+    return query.where(_begins(q))
+
+
+def _begins(q: str) -> ColumnElement[bool]:
+    word = q.strip().lower()
+    if not word:
+        return true()
+    if word.startswith("@"):
+        return func.split_part(Suppression.email_norm, "@", 2).like(search.beginning(word[1:]), escape="\\")
+    return Suppression.email_norm.like(search.beginning(word), escape="\\") | func.split_part(
+        Suppression.email_norm, "@", 2
+    ).like(search.beginning(word), escape="\\")
