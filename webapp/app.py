@@ -7,7 +7,10 @@ from flask import Blueprint, Flask
 from flask_migrate import Migrate
 
 from webapp import broker, models
+from webapp.accounts import audit_views as audit
+from webapp.accounts import own_views as own
 from webapp.accounts import sessions
+from webapp.accounts import settings_views as settings_pages
 from webapp.accounts import views as accounts
 from webapp.db import db
 from webapp.deliveries import content_views, editing, proof_views
@@ -69,10 +72,13 @@ def blueprints() -> tuple[Blueprint, ...]:
     """Every feature's pages."""
     return (
         accounts.bp,
+        audit.bp,
         content_views.bp,
         editing.bp,
         health.bp,
         mailbox.bp,
+        own.bp,
+        settings_pages.bp,
         tracking.bp,
         proof_views.bp,
     )

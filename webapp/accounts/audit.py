@@ -1,6 +1,6 @@
 """The audit log: who did what, when and from where. Only added to, never changed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -93,6 +93,11 @@ def record(
             address=address,
         )
     )
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what differs, as `record` keeps it: each name with what it was and what it is."""
+    return {name: {"was": before[name], "is": now} for name, now in after.items() if before[name] != now}
 
 
 def entries(wanted: Wanted, *, limit: int, offset: int = 0) -> Sequence[AuditEntry]:

@@ -1,6 +1,6 @@
 """Folders: what exists for whom. A user limited to folders sees and acts only there."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,7 @@ class FolderFacts:
 
     name: str
     requires_approval: bool
+    member_ids: Collection[int]
 
 
 def visible(user: User, *, column: Any) -> ColumnElement[bool]:
@@ -52,19 +53,21 @@ def get(folder_id: int) -> Folder:
 
 
 def everything() -> list[tuple[Folder, int]]:
-    """Return all folders by name, each with how many users are limited to it."""
-    members = (
+    """Return all folders by name, each with how many active users belong to it."""
+    belonging = (
         select(func.count())
         .select_from(user_folder.join(User, User.id == user_folder.c.user_id))
-        .where(user_folder.c.folder_id == Folder.id, User.active, User.limited_to_folders)
+        .where(user_folder.c.folder_id == Folder.id, User.active)
+        .correlate(Folder)
         .scalar_subquery()
     )
-    return [(folder, number) for folder, number in db.session.execute(_by_name(select(Folder, members)))]
+    query = select(Folder, belonging).order_by(func.lower(Folder.name))
+    return [(folder, number) for folder, number in db.session.execute(query)]
 
 
 def members(folder: Folder) -> Sequence[User]:
     """Return the active users who belong to the folder, by name."""
-    query = select(User).join(user_folder).where(user_folder.c.folder_id == folder.id, User.active)
+    query = select(User).where(User.active, User.folders.any(Folder.id == folder.id))
     return db.session.scalars(query.order_by(func.lower(User.name))).unique().all()
 
 
@@ -74,8 +77,9 @@ def create(facts: FolderFacts, *, by: User, at: datetime, address: str | None = 
     folder = Folder(name=facts.name, requires_approval=facts.requires_approval)
     db.session.add(folder)
     db.session.flush()
+    _set_members(folder, facts.member_ids)
     audit.record(
-        "folder-created", by=by, at=at, object_type="folder", object_id=folder.id, address=address, name=folder.name
+        "folder-created", by=by, at=at, object_type="folder", object_id=folder.id, address=address, **_facts(folder)
     )
     return folder
 
@@ -84,12 +88,10 @@ def change(folder_id: int, *, to: FolderFacts, by: User, at: datetime, address: 
     """Rename a folder, or say whether its deliveries need approval."""
     folder = get(folder_id)
     _check_name(to.name, but=folder)
-    changed = {
-        name: [getattr(folder, name), getattr(to, name)]
-        for name in ("name", "requires_approval")
-        if getattr(folder, name) != getattr(to, name)
-    }
+    before = _facts(folder)
     folder.name, folder.requires_approval = to.name, to.requires_approval
+    _set_members(folder, to.member_ids)
+    changed = audit.changes(before, _facts(folder))
     if changed:
         audit.record(
             "folder-changed", by=by, at=at, object_type="folder", object_id=folder.id, address=address, **changed
@@ -112,13 +114,27 @@ def remove(folder_id: int, *, by: User, at: datetime, address: str | None = None
     )
 
 
+def _set_members(folder: Folder, user_ids: Collection[int]) -> None:
+    """Make these active users, and no other active ones, members of the folder."""
+    for user in db.session.scalars(select(User).where(User.active)).unique():
+        if user.id in user_ids and folder not in user.folders:
+            user.folders.append(folder)
+        elif user.id not in user_ids and folder in user.folders:
+            user.folders.remove(folder)
+    db.session.flush()
+
+
+def _facts(folder: Folder) -> dict[str, Any]:
+    return {
+        "name": folder.name,
+        "requires_approval": folder.requires_approval,
+        "members": [user.name for user in members(folder)],
+    }
+
+
 def _check_name(name: str, *, but: Folder | None = None) -> None:
     query = select(Folder.id).where(func.lower(Folder.name) == name.lower())
     if but is not None:
         query = query.where(Folder.id != but.id)
     if db.session.scalar(query) is not None:
         raise Invalid(_l("There is a folder with this name already."), field="name")
-
-
-def _by_name(query: Any) -> Any:
-    return query.order_by(func.lower(Folder.name))

@@ -67,9 +67,9 @@ def words(kind: str, *, params: Mapping[str, str]) -> str:
         return kind
 
 
-def unread(user: User) -> int:
+def unread(user_id: int) -> int:
     """Return how many notices the user has not looked at."""
-    query = select(func.count()).select_from(Notice).where(Notice.user_id == user.id, Notice.read_at.is_(None))
+    query = select(func.count()).select_from(Notice).where(Notice.user_id == user_id, Notice.read_at.is_(None))
     return db.session.scalar(query) or 0
 
 

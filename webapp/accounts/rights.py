@@ -1,5 +1,6 @@
 """The rights of SPEC §2 and the roles every installation starts with."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -47,3 +48,9 @@ RIGHT_WORDS: dict[Right, tuple[Any, Any]] = {
 def role_name(name: str) -> str:
     """Return a role's name in the reader's language."""
     return str(ROLE_NAMES.get(name, name))
+
+
+def rights_in_words(rights: Iterable[str]) -> str:
+    """Return the rights as a list in the reader's language."""
+    kept = set(rights)
+    return ", ".join(str(RIGHT_WORDS[right][0]) for right in Right if str(right) in kept)

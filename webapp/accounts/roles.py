@@ -70,8 +70,7 @@ def change(role_id: int, *, to: RoleFacts, by: User, at: datetime, address: str 
     role.name, role.rights = to.name, _ordered(to.rights)
     db.session.flush()
     users.keep_an_administrator()
-    after = {"name": role.name, "rights": list(role.rights)}
-    changed = {name: [before[name], after[name]] for name in before if before[name] != after[name]}
+    changed = audit.changes(before, {"name": role.name, "rights": list(role.rights)})
     if changed:
         audit.record("role-changed", by=by, at=at, object_type="role", object_id=role.id, address=address, **changed)
     return role

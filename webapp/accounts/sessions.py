@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from webapp.accounts import audit, passwords, throttle, users
 from webapp.accounts.models import User
 from webapp.db import db
-from webapp.errors import Problem
+from webapp.errors import Invalid, Problem
 from webapp.words import _l
 
 SEEN_EVERY = timedelta(minutes=5)
@@ -27,6 +27,14 @@ class Attempt:
     email: str
     password: str
     address: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PasswordChange:
+    """A person's present password, as a proof, and the one wanted."""
+
+    current: str
+    new: str
 
 
 def find(session_id: str) -> User | None:
@@ -97,3 +105,13 @@ def change_password(user: User, *, password: str, at: datetime, address: str | N
     user.password_hash = passwords.hashed(password)
     user.session_version += 1
     audit.record("password-changed", by=user, at=at, object_type="user", object_id=user.id, address=address)
+
+
+def change_own_password(user: User, *, change: PasswordChange, at: datetime, address: str | None = None) -> None:
+    """Set a new password for somebody who knows the present one; guessing it is slowed down as at signing in."""
+    buckets = throttle.sign_in_buckets(user.email, address=address)
+    refuse_if_hasty(throttle.take(buckets, at=at))
+    if not passwords.fits(change.current, kept=user.password_hash):
+        raise Invalid(_l("This is not your current password."), field="current")
+    throttle.refund(buckets)
+    change_password(user, password=change.new, at=at, address=address)

@@ -1,7 +1,7 @@
 """The people who may sign in: found, made, changed, and told who of them has a right."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -41,6 +41,16 @@ class Changes:
     role_id: int
     folder_ids: Collection[int]
     limited_to_folders: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """What people set for themselves. `locale` None: as the browser asks for."""
+
+    name: str
+    locale: str | None
+    timezone: str
+    theme: str
 
 
 def is_empty() -> bool:
@@ -145,10 +155,22 @@ def change(user_id: int, *, to: Changes, by: User, at: datetime, address: str | 
     user.limited_to_folders, user.folders = to.limited_to_folders, _folders(to.folder_ids)
     db.session.flush()
     keep_an_administrator()
-    changed = {name: [before[name], now] for name, now in _facts(user).items() if before[name] != now}
+    changed = audit.changes(before, _facts(user))
     if changed:
         audit.record("user-changed", by=by, at=at, object_type="user", object_id=user.id, address=address, **changed)
     return user
+
+
+def change_profile(user: User, *, to: Profile, at: datetime, address: str | None = None) -> None:
+    """Change one's own profile."""
+    wanted = asdict(to)
+    changed = audit.changes({name: getattr(user, name) for name in wanted}, wanted)
+    for name in changed:
+        setattr(user, name, wanted[name])
+    if changed:
+        audit.record(
+            "profile-changed", by=user, at=at, object_type="user", object_id=user.id, address=address, **changed
+        )
 
 
 def set_active(user_id: int, *, active: bool, by: User, at: datetime, address: str | None = None) -> User:

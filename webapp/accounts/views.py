@@ -8,7 +8,7 @@ from webapp import clock
 from webapp.accounts import audit, demo, letters, sessions, users
 from webapp.accounts.forms import ForgotForm, NewPasswordForm, SignInForm, WelcomeForm
 from webapp.accounts.letters import Links
-from webapp.accounts.rights import role_name
+from webapp.accounts.rights import rights_in_words, role_name
 from webapp.accounts.sessions import Attempt, TooManyAttempts
 from webapp.errors import Invalid, NotFound
 from webapp.web import i18n, login
@@ -19,6 +19,7 @@ from webapp.words import _l, gettext, speaking
 
 bp = Blueprint("accounts", __name__)
 bp.add_app_template_global(role_name)
+bp.add_app_template_global(rights_in_words)
 
 
 @bp.route("/sign-in", methods=["GET", "POST"])

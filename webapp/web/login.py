@@ -109,6 +109,11 @@ def start_session(user: Any, *, keep: bool) -> None:
     session[SEEN] = int(clock.now().timestamp())
 
 
+def is_kept() -> bool:
+    """Say whether this session goes on after the browser closes."""
+    return bool(session.permanent)
+
+
 def end_session() -> None:
     """Sign this browser out; its live streams end too."""
     logout_user()

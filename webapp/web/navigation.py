@@ -21,8 +21,8 @@ MAIN: tuple[tuple[str, Any, str, tuple[str, ...]], ...] = (
     ("settings.index", _l("Settings"), "admin", ("/settings",)),
 )
 OWN: tuple[tuple[str, Any, str], ...] = (
-    ("accounts.profile", _l("Profile and time zone"), "person"),
-    ("accounts.notices", _l("Notices"), "bell"),
+    ("own.profile", _l("Profile and time zone"), "person"),
+    ("own.notices_list", _l("Notices"), "bell"),
     ("mailbox.index", _l("Caught mail"), "inbox"),
 )
 #: The tabs of the settings: endpoint, words and right.
