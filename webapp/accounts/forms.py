@@ -52,7 +52,7 @@ class ProfileForm(Form):
     timezone = SelectField(_l("Time zone"), description=_l("All times are shown in it."))
     theme = SelectField(
         _l("Theme"),
-        choices=[("system", _l("Follow the system")), ("light", _l("Light")), ("dark", _l("Dark"))],
+        choices=lambda: [("system", _l("Follow the system")), ("light", _l("Light")), ("dark", _l("Dark"))],
     )
 
 

@@ -35,7 +35,7 @@ class RoleForm(Form):
     name = LineField(_l("Name"), validators=[DataRequired(_l("Fill in a name.")), Length(max=60)])
     rights = SelectMultipleField(
         _l("Rights"),
-        choices=[(str(right), title) for right, (title, _text) in RIGHT_WORDS.items()],
+        choices=lambda: [(str(right), title) for right, (title, _text) in RIGHT_WORDS.items()],
         validators=[DataRequired(_l("Choose at least one right."))],
     )
 
