@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from webapp.mail.session import Session, Target
 from webapp.mail.wire import RelayError, Reply, Trouble, parse_reply
@@ -34,7 +34,7 @@ class Stage(StrEnum):
 class Outgoing:
     """One message to one recipient; `content` is a whole RFC 5322 message, `key` is the caller's own."""
 
-    key: int
+    key: Any
     sender: str
     recipient: str
     content: bytes

@@ -1,0 +1,262 @@
+import threading
+import time
+
+import pytest
+from sqlalchemy import text, update
+
+from tests.fixtures import T0
+from tests.mail.desks import good
+from tests.mail.servers import ScriptedServer
+from tests.sending.orders import check_balance, later, make_order, statuses
+from webapp.audience.models import Suppression
+from webapp.db import db, transaction
+from webapp.deliveries.models import Delivery, Event
+from webapp.sending import work
+from webapp.sending.run import Run, Terms
+
+
+@pytest.fixture
+def go(database, tmp_path):
+    """Run a sending job for a delivery, at a given moment."""
+
+    def run(order, *, at=T0, seconds=30.0):
+        with transaction():
+            job = work.load(order.delivery_id, at=at)
+        if job is None:
+            return "nothing"
+        ending = Run(job, Terms(clock=lambda: at, journal=tmp_path, worker="test", seconds=seconds)).go()
+        if ending == "dry":
+            with transaction():
+                work.finish(order.delivery_id, at=at)
+        assert ending == "dry" or not list(tmp_path.iterdir()) or statuses(order)["unconfirmed"]
+        return ending
+
+    return run
+
+
+def state_of(order):
+    return db.session.get(Delivery, order.delivery_id, populate_existing=True)
+
+
+def codes(order):
+    return [event.code for event in db.session.query(Event).filter_by(delivery_id=order.delivery_id).order_by(Event.id)]
+
+
+def test_every_message_goes_out_once_and_the_delivery_is_finished(go, tmp_path):
+    with ScriptedServer(good("PIPELINING")) as server:
+        order = make_order(57, port=server.port)
+        assert go(order) == "dry"
+        recipients = [
+            c.removeprefix("RCPT TO:") for s in server.conversations for c in s.commands if c.startswith("RCPT")
+        ]
+    assert sorted(recipients) == sorted(f"<p{seq}@example.com>" for seq in range(57))
+    figures = check_balance(order)
+    assert (figures.sent, figures.remaining) == (57, 0)
+    assert state_of(order).state == "finished"
+    assert codes(order) == ["started", "finished"]
+    assert list(tmp_path.iterdir()) == []
+    assert db.session.scalar(text("SELECT count(*) FROM chunk")) == 0
+
+
+def test_a_message_is_personal_and_can_be_unsubscribed_from(go):
+    with ScriptedServer(good("PIPELINING")) as server:
+        go(make_order(1, port=server.port))
+        raw = next(m for s in server.conversations for m in s.messages).decode()
+    assert "Subject: Hello P0\r\n" in raw
+    assert "To: P0 <p0@example.com>\r\n" in raw
+    assert "List-Unsubscribe: <http://localhost/u/" in raw
+    assert "Message-ID: <" in raw
+
+
+def test_refusals_are_recorded_with_code_and_text_and_only_dead_addresses_are_suppressed(go):
+    def replies(stage, argument):
+        if stage == "rcpt" and "p3@" in argument:
+            return "550 5.1.1 no such user"
+        return "550 5.7.1 blocked by policy" if stage == "rcpt" and "p4@" in argument else ""
+
+    with ScriptedServer(good("PIPELINING", replies=replies)) as server:
+        order = make_order(20, port=server.port)
+        go(order)
+    assert statuses(order) == {"sent": 18, "failed": 2}
+    row = db.session.execute(text("SELECT code, detail FROM message WHERE seq = 3")).one()
+    assert tuple(row) == (550, "5.1.1 no such user")
+    assert [s.email_norm for s in db.session.query(Suppression)] == ["p3@example.com"]
+    check_balance(order)
+
+
+def test_temporary_refusals_are_tried_again_when_their_time_has_come(go):
+    seen = []
+
+    def replies(stage, argument):
+        if stage == "rcpt" and "p7@" in argument:
+            seen.append(argument)
+            return "450 4.7.1 greylisted" if len(seen) < 3 else ""
+        return ""
+
+    with ScriptedServer(good("PIPELINING", replies=replies)) as server:
+        order = make_order(12, port=server.port)
+        assert go(order) == "dry"
+        figures = check_balance(order)
+        assert (figures.sent, figures.retrying) == (11, 1)
+        assert state_of(order).state == "sending"
+        assert go(order, at=later(seconds=20)) == "dry"
+        assert len(seen) == 1
+        go(order, at=later(seconds=60))
+        assert check_balance(order).retrying == 1
+        go(order, at=later(minutes=30))
+    assert check_balance(order).sent == 12
+    assert state_of(order).state == "finished"
+    assert "retry_wave" in codes(order)
+
+
+def test_a_temporary_refusal_fails_when_its_validity_ends(go):
+    with ScriptedServer(good(replies=lambda stage, _: "450 4.2.0 busy" if stage == "rcpt" else "")) as server:
+        order = make_order(3, port=server.port)
+        go(order)
+        go(order, at=later(hours=47, minutes=59))
+    assert statuses(order) == {"failed": 3}
+    check_balance(order)
+
+
+def test_who_unsubscribed_since_preparation_gets_nothing(go):
+    with ScriptedServer(good("PIPELINING")) as server:
+        order = make_order(10, port=server.port)
+        with transaction():
+            db.session.execute(
+                text("""
+                    UPDATE subscription SET subscribed = false
+                    WHERE contact_id = (SELECT contact_id FROM message WHERE seq = 2)
+                """)
+            )
+            db.session.add(Suppression(email_norm="p5@example.com", cause="complaint", created_at=T0))
+        go(order)
+        recipients = " ".join(c for s in server.conversations for c in s.commands if c.startswith("RCPT"))
+    assert "p2@" not in recipients
+    assert "p5@" not in recipients
+    figures = check_balance(order)
+    assert (figures.sent, figures.excluded_late) == (8, 2)
+    details = dict(db.session.execute(text("SELECT seq, detail FROM message WHERE status = 6")).all())
+    assert details == {2: "unsubscribed", 5: "complaint"}
+    assert state_of(order).state == "finished"
+
+
+def test_a_lost_connection_leaves_one_message_unconfirmed_and_sends_the_rest(go):
+    lost = []
+
+    def replies(stage, content):
+        if stage == "content" and not lost and b"p4@example.com" in content:
+            lost.append(1)
+            return None
+        return ""
+
+    with ScriptedServer(good("PIPELINING", replies=replies)) as server:
+        order = make_order(15, port=server.port)
+        go(order)
+    assert statuses(order) == {"sent": 14, "unconfirmed": 1}
+    check_balance(order)
+    assert state_of(order).state == "finished"
+
+
+def test_no_relay_pauses_with_a_plain_reason_and_burns_nothing(go, monkeypatch):
+    monkeypatch.setattr("webapp.sending.troubles.PATIENCE_SECONDS", 0.2)
+    with ScriptedServer(lambda _: None) as server:
+        port = server.port
+    order = make_order(15, port=port)
+    assert go(order) == "trouble"
+    assert state_of(order).state == "paused"
+    assert state_of(order).state_reason == "relay_unreachable"
+    assert statuses(order) == {"waiting": 15}
+    assert check_balance(order).waiting == 15
+    assert go(order) == "nothing"
+
+
+def test_a_refused_login_pauses_at_once(go):
+    def script(conversation):
+        conversation.greet("AUTH PLAIN")
+        conversation.line()
+        conversation.say("535 5.7.8 wrong")
+        conversation.line()
+
+    with ScriptedServer(script) as server:
+        order = make_order(15, port=server.port, username="ann")
+        assert go(order) == "trouble"
+    assert state_of(order).state_reason == "relay_login"
+    assert statuses(order) == {"waiting": 15}
+
+
+def test_refusals_in_a_row_pause(go):
+    with ScriptedServer(good(replies=lambda stage, _: "550 5.7.1 blocked" if stage == "rcpt" else "")) as server:
+        order = make_order(200, port=server.port)
+        assert go(order) == "trouble"
+    assert state_of(order).state_reason == "refusals"
+    figures = check_balance(order)
+    assert figures.failed < 120
+    assert figures.sending == 0
+
+
+def test_an_overloaded_relay_gets_its_messages_back_later(go):
+    count = iter(range(10_000))
+
+    def replies(stage, _):
+        return "421 4.3.2 too busy" if stage == "mail" and next(count) % 5 == 4 else ""
+
+    with ScriptedServer(good("PIPELINING", replies=replies)) as server:
+        order = make_order(20, port=server.port)
+        assert go(order) == "dry"
+    assert statuses(order) == {"sent": 20}
+
+
+def test_pause_stops_within_a_second_and_resume_sends_exactly_the_rest(go):
+    first = threading.Event()
+
+    def slowly(stage, _):
+        if stage == "content":
+            first.set()
+            time.sleep(0.02)
+        return ""
+
+    with ScriptedServer(good("PIPELINING", replies=slowly)) as server:
+        order = make_order(300, port=server.port, chunk=50)
+        moments = iter([True, True])
+
+        def after_a_while(delivery_id):
+            from webapp.deliveries.states import State
+
+            return State.SENDING if next(moments, None) else State.PAUSED
+
+        original, work.state_of = work.state_of, after_a_while
+        try:
+            started = time.monotonic()
+            assert go(order) == "halted"
+        finally:
+            work.state_of = original
+        assert time.monotonic() - started < 2
+        figures = check_balance(order)
+        assert 0 < figures.sent < 300
+        assert figures.sending == 0
+        assert figures.waiting == 300 - figures.sent
+        assert go(order) == "dry"
+        recipients = [c for s in server.conversations for c in s.commands if c.startswith("RCPT")]
+    assert len(recipients) == len(set(recipients)) == 300
+    assert check_balance(order).sent == 300
+
+
+def test_a_stopped_delivery_cancels_what_the_worker_held(go):
+    with ScriptedServer(good("PIPELINING", replies=lambda *_: time.sleep(0.005) or "")) as server:
+        order = make_order(300, port=server.port, chunk=50)
+
+        def stopped(delivery_id):
+            from webapp.deliveries.states import State
+
+            with db.session.no_autoflush:
+                db.session.execute(update(Delivery).values(state="stopped"))
+            return State.STOPPED
+
+        original, work.state_of = work.state_of, lambda _: original(_) if not server.conversations else stopped(_)
+        try:
+            assert go(order) == "halted"
+        finally:
+            work.state_of = original
+    figures = check_balance(order)
+    assert figures.cancelled == 300 - figures.sent
+    assert figures.remaining == 0

@@ -1,0 +1,184 @@
+"""Recording what became of messages: one statement for a batch, the counters in the same transaction, fenced by the lease."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+
+from webapp.db import db
+from webapp.deliveries import ledger, partitions
+from webapp.deliveries.states import Outcome
+from webapp.events import announce
+from webapp.mail.replies import Kind
+from webapp.sending import claims, events
+from webapp.sending.claims import Order, Piece
+
+#: Waits before the second, third … attempt. A greylisting relay takes a message after seconds or minutes.
+SCHEDULE = tuple(timedelta(minutes=minutes) for minutes in (5, 15, 30, 60, 120, 240, 480, 720))
+FIRST_WAIT_GREYLISTED = timedelta(seconds=45)
+VALIDITY = timedelta(hours=48)
+
+_COUNTER = {
+    Outcome.SENT: "sent",
+    Outcome.FAILED: "failed",
+    Outcome.RETRYING: "retrying",
+    Outcome.UNCONFIRMED: "unconfirmed",
+}
+_DETAIL_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one message. RETRYING is recorded with the time of its next attempt, or as FAILED past the validity."""
+
+    seq: int
+    chunk_id: int
+    outcome: Outcome
+    attempts: int  # made before this one
+    code: int = 0
+    detail: str = ""
+    kind: Kind = Kind.ACCEPTED
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is recorded in one transaction: results, and the messages of each held chunk that remain after them."""
+
+    results: Sequence[Result]
+    remaining: Sequence[Piece]
+
+
+def record(order: Order, batch: Batch, *, token: UUID, started_at: datetime, at: datetime) -> list[Result]:
+    """Write results of a claim; return those written. What belongs to a chunk that is no longer ours is dropped."""
+    touched = {result.chunk_id for result in batch.results} | {piece.chunk_id for piece in batch.remaining}
+    owned = claims.own_chunks(token, chunk_ids=sorted(touched))
+    results = [_settled(result, started_at=started_at, at=at) for result in batch.results if result.chunk_id in owned]
+    written = _write(order, results, at=at) if results else set()
+    results = [result for result in results if result.seq in written]
+    if results:
+        counts = Counter(_COUNTER[result.outcome] for result in results)
+        ledger.shift(order.delivery_id, at=at, sending=-len(results), **counts)
+        _plan_retries(order, results, at=at)
+        _suppress(order, results, at=at)
+    _shrink([piece for piece in batch.remaining if piece.chunk_id in owned])
+    announce("delivery", order.delivery_id)
+    return results
+
+
+def next_attempt(attempts: int, *, greylisted: bool, started_at: datetime, at: datetime) -> datetime | None:
+    """Return when a message refused for the `attempts`-th time is tried again, or None when its validity has ended."""
+    if attempts == 1 and greylisted:
+        return at + FIRST_WAIT_GREYLISTED
+    due = at + SCHEDULE[min(attempts, len(SCHEDULE)) - 1]
+    return due if due <= started_at + VALIDITY else None
+
+
+def _settled(result: Result, *, started_at: datetime, at: datetime) -> Result:
+    if result.outcome is not Outcome.RETRYING or _due(result, started_at=started_at, at=at) is not None:
+        return result
+    return Result(
+        result.seq,
+        result.chunk_id,
+        Outcome.FAILED,
+        result.attempts,
+        result.code,
+        result.detail,
+        result.kind,
+        result.email,
+    )
+
+
+def _due(result: Result, *, started_at: datetime, at: datetime) -> datetime | None:
+    greylisted = result.kind is Kind.SOFT and result.code in {450, 451}
+    return next_attempt(result.attempts + 1, greylisted=greylisted, started_at=started_at, at=at)
+
+
+def _write(order: Order, results: Sequence[Result], *, at: datetime) -> set[int]:
+    """Write outcomes and return whose: `attempts` keeps a batch that is written once more from counting twice."""
+    table = partitions.name("message", order.preparation_id)
+    written = db.session.scalars(
+        text(f"""
+            UPDATE {table} AS m
+            SET status = r.status, attempts = m.attempts + 1, code = nullif(r.code, 0), at = :at, detail = nullif(r.detail, '')
+            FROM unnest(
+                CAST(:seqs AS int[]), CAST(:attempts AS smallint[]), CAST(:statuses AS smallint[]),
+                CAST(:codes AS smallint[]), CAST(:details AS text[])
+            ) AS r (seq, attempts, status, code, detail)
+            WHERE m.delivery_id = :delivery AND m.seq = r.seq AND m.attempts = r.attempts AND m.status IN (:open, :again)
+            RETURNING m.seq
+        """),
+        {
+            "delivery": order.delivery_id,
+            "at": at,
+            "open": int(Outcome.WAITING),
+            "again": int(Outcome.RETRYING),
+            "seqs": [result.seq for result in results],
+            "attempts": [result.attempts for result in results],
+            "statuses": [int(result.outcome) for result in results],
+            "codes": [result.code for result in results],
+            "details": [result.detail[:_DETAIL_LIMIT].replace("\0", "") for result in results],
+        },
+    )
+    return set(written)
+
+
+def _plan_retries(order: Order, results: Iterable[Result], *, at: datetime) -> None:
+    waves: dict[tuple[bool, int], list[int]] = defaultdict(list)
+    for result in results:
+        if result.outcome is Outcome.RETRYING:
+            greylisted = result.kind is Kind.SOFT and result.code in {450, 451}
+            waves[greylisted, result.attempts].append(result.seq)
+    for (greylisted, attempts), seqs in waves.items():
+        due = next_attempt(attempts + 1, greylisted=greylisted, started_at=at, at=at)
+        add_chunk(order.delivery_id, seqs=seqs, retrying=True, not_before=due)
+        events.note(order.delivery_id, at=at, code="retry_wave", level="warning", count=len(seqs), attempt=attempts + 2)
+
+
+def add_chunk(delivery_id: int, *, seqs: Sequence[int], retrying: bool, not_before: datetime | None) -> None:
+    """Make a chunk of chosen messages; it comes after all others."""
+    db.session.execute(
+        text("""
+            INSERT INTO chunk (delivery_id, no, first_seq, last_seq, seqs, retrying, not_before)
+            SELECT :delivery, coalesce(max(no), 0) + 1, :first, :last, :seqs, :retrying, :due
+            FROM chunk WHERE delivery_id = :delivery
+        """),
+        {
+            "delivery": delivery_id,
+            "first": min(seqs),
+            "last": max(seqs),
+            "seqs": sorted(seqs),
+            "retrying": retrying,
+            "due": not_before,
+        },
+    )
+
+
+def _suppress(order: Order, results: Iterable[Result], *, at: datetime) -> None:
+    """An address that does not exist is never written to again."""
+    gone = [result.seq for result in results if result.outcome is Outcome.FAILED and result.kind is Kind.HARD]
+    if gone:
+        table = partitions.name("message", order.preparation_id)
+        db.session.execute(
+            text(f"""
+                INSERT INTO suppression (email_norm, cause, source, created_at)
+                SELECT DISTINCT coalesce(c.email_norm, lower(m.email)), 'hard_bounce', :source, CAST(:at AS timestamptz)
+                FROM {table} m LEFT JOIN contact c ON c.id = m.contact_id AND lower(c.email) = lower(m.email)
+                WHERE m.delivery_id = :delivery AND m.seq = ANY(:seqs)
+                ORDER BY 1 ON CONFLICT (email_norm) DO NOTHING
+            """),
+            {"source": f"delivery {order.delivery_id}", "at": at, "delivery": order.delivery_id, "seqs": gone},
+        )
+
+
+def _shrink(pieces: Sequence[Piece]) -> None:
+    """Forget chunks that are done; a chunk of retries keeps exactly what is left, as its messages look alike before and after."""
+    claims.delete_chunks([piece.chunk_id for piece in pieces if not piece.seqs])
+    for piece in pieces:
+        if piece.seqs and piece.retrying:
+            db.session.execute(
+                text("UPDATE chunk SET seqs = :seqs WHERE id = :id"), {"seqs": sorted(piece.seqs), "id": piece.chunk_id}
+            )

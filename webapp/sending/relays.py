@@ -1,0 +1,125 @@
+"""Relays: which one is used, how its password is kept, and trying one out."""
+
+import socket
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken
+from sqlalchemy import select, update
+
+from webapp import settings
+from webapp.accounts.models import User
+from webapp.accounts.rights import Right
+from webapp.db import db
+from webapp.deliveries.models import Delivery
+from webapp.errors import Conflict, Invalid, NotAllowed, NotFound
+from webapp.events import announce
+from webapp.mail.session import Security, Session, Target, Timeouts
+from webapp.mail.tokens import derive_key
+from webapp.mail.wire import RelayError
+from webapp.sending.models import Relay
+from webapp.words import _l
+
+#: Seconds a person is willing to look at "Trying…".
+_PATIENCE = Timeouts(connect=6, command=10, content=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What trying a relay out gave: whether mail may go, in words why not, and the conversation without secrets."""
+
+    works: bool
+    trouble: str
+    text: str
+    conversation: tuple[str, ...]
+
+
+def all_relays() -> list[Relay]:
+    """Return every relay, the default first."""
+    return list(db.session.scalars(select(Relay).order_by(Relay.is_default.desc(), Relay.name)))
+
+
+def get_relay(relay_id: int) -> Relay:
+    """Return a relay; raise NotFound."""
+    relay = db.session.get(Relay, relay_id)
+    if relay is None:
+        raise NotFound(_l("This relay does not exist."))
+    return relay
+
+
+def default_relay() -> Relay | None:
+    """Return the active relay that is used where none is chosen, or None."""
+    query = select(Relay).where(Relay.active).order_by(Relay.is_default.desc(), Relay.id)
+    return db.session.scalars(query.limit(1)).first()
+
+
+def relay_for(delivery: Delivery) -> Relay | None:
+    """Return the active relay a delivery goes through: the chosen one, else the default; None if there is none."""
+    if delivery.relay_id is None:
+        return default_relay()
+    relay = db.session.get(Relay, delivery.relay_id)
+    return relay if relay is not None and relay.active else None
+
+
+def target_of(relay: Relay, *, timeouts: Timeouts | None = None) -> Target:
+    """Return how to reach a relay, its password readable."""
+    return Target(
+        host=relay.host,
+        port=relay.port,
+        security=Security(relay.tls),
+        username=relay.username,
+        password=password_of(relay),
+        helo=socket.getfqdn() or "localhost",
+        timeouts=timeouts or Timeouts(),
+    )
+
+
+def password_of(relay: Relay) -> str:
+    """Decrypt the password; raise Conflict if SECRET_KEY is not the one it was kept with."""
+    if not relay.password:
+        return ""
+    try:
+        return _locker().decrypt(relay.password).decode()
+    except InvalidToken:
+        raise Conflict(_l("The password of this relay cannot be read any more: enter it again.")) from None
+
+
+def keep(relay: Relay | None, *, values: dict[str, Any], password: str | None, by: User, at: datetime) -> Relay:
+    """Make or change a relay. `password` None leaves the one there is. The built-in relay keeps its address."""
+    if not by.can(Right.ADMIN):
+        raise NotAllowed(_l("Your permissions do not allow this."))
+    if relay is None:
+        relay = Relay(created_at=at, **values)
+        db.session.add(relay)
+    else:
+        fixed = {"host", "port", "tls", "username"} if relay.builtin else set()
+        for name in values.keys() - fixed:
+            setattr(relay, name, values[name])
+    if password is not None and not relay.builtin:
+        relay.password = _locker().encrypt(password.encode()) if password else None
+    twin = db.session.scalar(select(Relay.id).where(Relay.name == relay.name, Relay.id != relay.id))
+    if twin is not None:
+        raise Invalid(_l("There is a relay of this name already."), field="name")
+    db.session.flush()
+    if relay.is_default:
+        others = update(Relay).where(Relay.id != relay.id, Relay.is_default)
+        db.session.execute(others.values(is_default=False))
+    announce("relay", relay.id)
+    return relay
+
+
+def try_out(relay: Relay) -> Trial:
+    """Connect, secure, sign in and say goodbye; nothing is sent. Ask for no transaction while it lasts (seconds)."""
+    session = Session(target_of(relay, timeouts=_PATIENCE))
+    try:
+        session.open()
+    except RelayError as error:
+        return Trial(works=False, trouble=error.trouble, text=error.text, conversation=tuple(session.log))
+    session.quit()
+    return Trial(works=True, trouble="", text="", conversation=tuple(session.log))
+
+
+def _locker() -> Fernet:
+    return Fernet(urlsafe_b64encode(derive_key(settings.current().secret_key, "relay passwords")))

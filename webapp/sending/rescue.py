@@ -1,0 +1,157 @@
+"""Finds what a dead or frozen sending process has left behind, and puts each message where it belongs.
+
+A claim is rescued when its process is gone, or when its lease has run out and nobody renewed it between two looks (so that
+a clock that jumps takes nothing from the living). Its journal is sealed first: a process that wakes up sends nothing more of it.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from webapp.db import db, transaction
+from webapp.deliveries import control, partitions
+from webapp.deliveries.models import Delivery
+from webapp.deliveries.states import Outcome, State
+from webapp.sending import claims, events, journal, outcomes
+from webapp.sending.claims import Order, Piece
+from webapp.sending.journal import ANSWERED, UNTOUCHED, Finding, Note
+from webapp.sending.outcomes import Batch, Result
+
+log = logging.getLogger(__name__)
+
+_UNKNOWN = Note(journal.HANDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A claim as the database shows it."""
+
+    token: UUID
+    delivery_id: int
+    lease_until: datetime
+
+
+@dataclass(slots=True)
+class Watch:
+    """What the last look saw: claims whose lease had run out."""
+
+    expired: dict[UUID, datetime] = field(default_factory=dict)
+
+
+def rescue(watch: Watch, *, folder: Path, at: datetime) -> int:
+    """Rescue every claim that needs it, each in a transaction of its own; return how many."""
+    with transaction():
+        held = [
+            Held(*row)
+            for row in db.session.execute(
+                text("""
+                    SELECT lease_token, delivery_id, min(lease_until) FROM chunk
+                    WHERE lease_until IS NOT NULL GROUP BY lease_token, delivery_id
+                """)
+            )
+        ]
+    expired = {claim.token: claim.lease_until for claim in held if claim.lease_until < at}
+    rescued = 0
+    for claim in held:
+        finding = journal.find(folder, claim.token)
+        abandoned = watch.expired.get(claim.token) == claim.lease_until and claim.token in expired
+        if abandoned or (finding is not None and finding.owner_is_dead):
+            _save(claim, finding, at=at)
+            rescued += 1
+        elif finding is not None:
+            finding.close()
+    watch.expired = expired
+    return rescued
+
+
+def _save(claim: Held, finding: Finding | None, *, at: datetime) -> None:
+    notes: dict[int, Note] | None = None
+    if finding is not None:
+        finding.seal()
+        notes = finding.notes()
+    with transaction():
+        _settle(claim, notes, at=at)
+    if finding is not None:
+        finding.discard()
+
+
+def _settle(claim: Held, notes: dict[int, Note] | None, *, at: datetime) -> None:
+    delivery = db.session.get(Delivery, claim.delivery_id, populate_existing=True)
+    if delivery is None or delivery.preparation_id is None:
+        return
+    order = Order(delivery.id, delivery.preparation_id, delivery.topic_id)
+    chunks = db.session.execute(
+        text("""
+            SELECT id, retrying, first_seq, last_seq, seqs FROM chunk WHERE lease_token = :token ORDER BY id FOR UPDATE
+        """),
+        {"token": claim.token},
+    ).all()
+    pieces, results = [], []
+    for chunk in chunks:
+        untouched = set()
+        for row in _open_rows(order, chunk):
+            found = _UNKNOWN if notes is None else notes.get(row.seq, _UNKNOWN)
+            if found.state == UNTOUCHED:
+                untouched.add(row.seq)
+            else:
+                results.append(_result(row, chunk.id, found))
+        pieces.append(Piece(chunk.id, bool(chunk.retrying), frozenset(untouched)))
+    started_at = delivery.started_at or at
+    outcomes.record(
+        order, Batch(results, [p for p in pieces if p.seqs]), token=claim.token, started_at=started_at, at=at
+    )
+    returned = claims.give_back(order, pieces, at=at)
+    if delivery.state == State.STOPPED:
+        control.cancel_unclaimed(order.delivery_id, at=at)
+    unconfirmed = sum(result.outcome is Outcome.UNCONFIRMED for result in results)
+    log.warning("Rescued a claim of delivery %d: %d back, %d unconfirmed", order.delivery_id, returned, unconfirmed)
+    events.note(order.delivery_id, at=at, code="rescued", level="warning", returned=returned, unconfirmed=unconfirmed)
+
+
+def _open_rows(order: Order, chunk: Any) -> Sequence[Any]:
+    """Return the messages of a chunk whose outcome is not in the database."""
+    table = partitions.name("message", order.preparation_id)
+    seqs = list(chunk.seqs) if chunk.seqs is not None else list(range(chunk.first_seq, chunk.last_seq + 1))
+    return db.session.execute(
+        text(f"""
+            SELECT seq, attempts, email FROM {table}
+            WHERE delivery_id = :delivery AND seq = ANY(:seqs) AND status = :status ORDER BY seq
+        """),
+        {
+            "delivery": order.delivery_id,
+            "seqs": seqs,
+            "status": int(claims.outstanding_status(retrying=bool(chunk.retrying))),
+        },
+    ).all()
+
+
+def _result(row: Any, chunk_id: int, found: Note) -> Result:
+    outcome = Outcome(found.outcome) if found.state == ANSWERED else Outcome.UNCONFIRMED
+    return Result(row.seq, chunk_id, outcome, row.attempts, found.code, email=row.email)
+
+
+def due_deliveries(*, at: datetime) -> dict[int, bool]:
+    """Return the deliveries that are being sent → whether a message of theirs is due (else they may be done)."""
+    found: dict[int, bool] = defaultdict(bool)
+    rows = db.session.execute(
+        text("""
+            SELECT d.id, EXISTS (
+                SELECT FROM chunk c WHERE c.delivery_id = d.id AND c.lease_token IS NULL
+                    AND (c.not_before IS NULL OR c.not_before <= :at)
+            ) AS due
+            FROM delivery d
+            WHERE d.state = 'sending'
+                OR (d.state = 'finished' AND EXISTS (SELECT FROM chunk c WHERE c.delivery_id = d.id))
+        """),
+        {"at": at},
+    )
+    for row in rows:
+        found[row.id] = row.due
+    return dict(found)

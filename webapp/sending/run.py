@@ -1,0 +1,323 @@
+"""One run of a sending job: claims messages, lets lanes send them, records what became of them, and stops when told.
+
+Only this thread touches the database; no transaction is open while anything is on the wire.
+"""
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
+
+from webapp import ids
+from webapp.db import db, transaction
+from webapp.deliveries import control
+from webapp.deliveries.states import State
+from webapp.sending import claims, outcomes, work
+from webapp.sending.claims import Claim, Piece
+from webapp.sending.journal import Journal, path_of
+from webapp.sending.lane import Lane, Weather
+from webapp.sending.outcomes import Batch
+from webapp.sending.pacing import Pacer
+from webapp.sending.stock import Hold, Item, Stock, Told
+from webapp.sending.troubles import Reason, judge, too_many_bounces
+from webapp.sending.work import Work
+
+log = logging.getLogger(__name__)
+
+RECORD_EVERY = 0.25
+RECORD_AT = 400
+LOOK_EVERY = 0.4
+RENEW_EVERY = 6.0
+_TICK = 0.01
+_MOST_CHUNKS = 10
+_LONGEST_ANSWER = 200.0
+_DATABASE_PATIENCE = 20.0
+
+
+@dataclass(slots=True)
+class Terms:
+    """How a run goes about it. `hurried` says that others wait for this worker, `alive` is told every second."""
+
+    clock: Callable[[], datetime]
+    journal: Path
+    worker: str
+    seconds: float = 60.0
+    least_seconds: float = 5.0
+    hurried: Callable[[], bool] = field(default=lambda: False)
+    alive: Callable[[], object] = field(default=lambda: None)
+    share: int = 1
+
+
+class Run:
+    """Sends one delivery for a while. `go()` returns why it ended: `dry`, `time`, `halted` or `trouble`."""
+
+    def __init__(self, job: Work, terms: Terms) -> None:
+        self._job = job
+        self._terms = terms
+        self._stock = Stock()
+        self._weather = Weather()
+        self._stopped = threading.Event()
+        pacer = Pacer(job.way.relay_id, per_second=job.way.per_second, share=terms.share)
+        self._lanes = [
+            Lane(
+                job.way.target,
+                stock=self._stock,
+                maker=job.maker,
+                weather=self._weather,
+                pacer=pacer,
+                stopped=self._stopped,
+            )
+            for _ in range(job.way.connections)
+        ]
+        now = time.monotonic()
+        self._recorded_at = self._looked_at = self._renewed_at = self._filled_at = now
+        self._judged_at = self._asked_at = self._alive_at = now
+        self._rate = 0.0
+        self._dry = False
+
+    def go(self) -> str:
+        """Work until there is nothing to do, time is up, the delivery is no longer to be sent, or the relay is in trouble."""
+        started = time.monotonic()
+        self._fill()
+        if not self._stock.open:
+            return "dry"
+        for lane in self._lanes:
+            lane.start()
+        try:
+            ending = self._work(started)
+        finally:
+            self._wind_down()
+        return ending
+
+    def _work(self, started: float) -> str:
+        ending = ""
+        while not ending:
+            try:
+                ending = self._turn(time.monotonic() - started)
+            except DBAPIError:
+                log.warning("The database does not answer", exc_info=True)
+                db.session.remove()
+                time.sleep(0.5)
+                if time.monotonic() - self._alive_at > _DATABASE_PATIENCE:
+                    raise
+            else:
+                self._alive_at = time.monotonic()
+                time.sleep(_TICK)
+        return ending
+
+    def _turn(self, elapsed: float) -> str:
+        self._record()
+        reason = self._trouble()
+        if reason is not None:
+            self._pause(reason)
+            return "trouble"
+        if not self._may_go_on():
+            return "halted"
+        if self._is_time(elapsed):
+            return "time"
+        self._renew()
+        self._fill()
+        return "dry" if self._dry and not self._stock.open else ""
+
+    def _is_time(self, elapsed: float) -> bool:
+        now = time.monotonic()
+        if now - self._asked_at < 1.0:
+            return False
+        self._asked_at = now
+        self._terms.alive()
+        return elapsed > self._terms.seconds or (elapsed > self._terms.least_seconds and self._terms.hurried())
+
+    def _pause(self, reason: Reason) -> None:
+        self._stopped.set()
+        with transaction():
+            work.pause(self._job.order.delivery_id, code=reason.code, at=self._terms.clock(), **reason.params)
+
+    def _may_go_on(self) -> bool:
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_EVERY:
+            return True
+        self._looked_at = now
+        with transaction():
+            return work.state_of(self._job.order.delivery_id) in work.WORKABLE
+
+    # --- claiming ---
+
+    def _fill(self) -> None:
+        """Claim more while what is at hand lasts less than about a second."""
+        now = time.monotonic()
+        wanted = max(1, min(_MOST_CHUNKS, int(self._rate / 200) + 1))
+        if self._stock.waiting.qsize() > wanted * 50 or (self._dry and now - self._filled_at < 1.0):
+            return
+        self._filled_at = now
+        token = ids.new_token()
+        journal: Journal | None = None
+        try:
+            with transaction():
+                if work.state_of(self._job.order.delivery_id) not in work.WORKABLE:
+                    self._dry = True
+                    return
+                claim = claims.claim(
+                    self._job.order, token=token, worker=self._terms.worker, limit=wanted, at=self._terms.clock()
+                )
+                if claim is not None and claim.rows:
+                    # Before the commit: whoever finds the claim finds its journal.
+                    journal = Journal(path_of(self._terms.journal, token), [row.seq for row in claim.rows])
+        except BaseException:
+            if journal is not None:
+                journal.discard()
+            raise
+        self._dry = claim is None
+        if claim is not None and journal is not None:
+            self._take_in(claim, journal, since=now)
+
+    def _take_in(self, claim: Claim, journal: Journal, *, since: float) -> None:
+        hold = Hold(claim.token, journal, 0.0, {piece.chunk_id: piece for piece in claim.pieces})
+        hold.extend(since=since)
+        self._stock.holds.append(hold)
+        self._stock.fill(Item(row, hold, place) for place, row in enumerate(claim.rows))
+
+    def _renew(self) -> None:
+        now = time.monotonic()
+        if now - self._renewed_at < RENEW_EVERY:
+            return
+        with transaction():
+            at = self._terms.clock()
+            kept = {
+                hold.token: claims.renew(hold.token, chunk_ids=list(hold.remaining), at=at)
+                for hold in self._stock.holds
+            }
+        self._renewed_at = now
+        for hold in self._stock.holds:
+            hold.extend(since=now)
+            self._forget(hold, hold.remaining.keys() - kept[hold.token])
+        self._drop_finished()
+
+    def _forget(self, hold: Hold, chunk_ids: Iterable[int]) -> None:
+        """Chunks that were taken from us: rescued while this process was away."""
+        lost = set(chunk_ids)
+        if lost:
+            log.warning("%d chunks of delivery %d are no longer ours", len(lost), self._job.order.delivery_id)
+            hold.lost = True
+            hold.remaining.clear()
+
+    # --- recording ---
+
+    def _record(self, *, at_once: bool = False) -> None:
+        now = time.monotonic()
+        told = self._stock.told
+        due = now - self._recorded_at > RECORD_EVERY or len(told) >= RECORD_AT or len(told) == self._stock.open
+        if not told or not (due or at_once):
+            return
+        batch = [told.popleft() for _ in range(len(told))]
+        self._rate = len(batch) / max(now - self._recorded_at, _TICK)
+        self._recorded_at = now
+        by_hold: dict[int, list[Told]] = defaultdict(list)
+        for one in batch:
+            by_hold[id(one.item.hold)].append(one)
+        try:
+            self._write(list(by_hold.values()))
+        except DBAPIError:
+            told.extendleft(reversed(batch))  # written when the database is back, or found in the journal
+            raise
+
+    def _write(self, groups: list[list[Told]]) -> None:
+        after: list[tuple[Hold, dict[int, Piece]]] = []
+        with transaction():
+            for group in groups:
+                hold = group[0].item.hold
+                pieces = _less(hold, group)
+                outcomes.record(
+                    self._job.order,
+                    Batch([one.result for one in group], list(pieces.values())),
+                    token=hold.token,
+                    started_at=self._job.started_at,
+                    at=self._terms.clock(),
+                )
+                after.append((hold, pieces))
+        for hold, pieces in after:
+            hold.remaining.update(pieces)
+            for chunk_id in [chunk_id for chunk_id, piece in hold.remaining.items() if not piece.seqs]:
+                del hold.remaining[chunk_id]
+        self._drop_finished()
+
+    def _drop_finished(self) -> None:
+        for hold in [hold for hold in self._stock.holds if not hold.remaining]:
+            self._stock.holds.remove(hold)
+            if not hold.lost:
+                hold.journal.discard()
+
+    # --- ending ---
+
+    def _wind_down(self) -> None:
+        """Let what is on the wire come to its end, record it, and give back what nobody has touched."""
+        self._stopped.set()
+        until = time.monotonic() + _LONGEST_ANSWER
+        while any(lane.is_alive() for lane in self._lanes) and time.monotonic() < until:
+            self._patiently(self._keep_up)
+            time.sleep(_TICK)
+        if any(lane.is_alive() for lane in self._lanes):
+            return  # the leases run out and the journals tell
+        while self._stock.told and time.monotonic() < until:
+            self._patiently(lambda: self._record(at_once=True))
+        self._patiently(self._give_back)
+
+    def _keep_up(self) -> None:
+        self._record()
+        self._renew()
+
+    def _patiently(self, step: Callable[[], object]) -> None:
+        """Do a step; if the database is away, wait a little instead. Nothing is lost: the journals hold it."""
+        try:
+            step()
+        except DBAPIError:
+            log.warning("The database does not answer; what was sent is kept in the journal", exc_info=True)
+            db.session.remove()
+            time.sleep(0.5)
+
+    def _give_back(self) -> None:
+        self._stock.drain()
+        holds = [hold for hold in self._stock.holds if not hold.lost]
+        if not holds:
+            return
+        order, at = self._job.order, self._terms.clock()
+        with transaction():
+            for hold in holds:
+                owned = claims.own_chunks(hold.token, chunk_ids=sorted(hold.remaining))
+                claims.give_back(order, [piece for piece in hold.remaining.values() if piece.chunk_id in owned], at=at)
+            if work.state_of(order.delivery_id) is State.STOPPED:
+                control.cancel_unclaimed(order.delivery_id, at=at)
+        for hold in holds:
+            hold.remaining.clear()
+        self._drop_finished()
+
+    # --- trouble ---
+
+    def _trouble(self) -> Reason | None:
+        reason = judge(self._weather)
+        now = time.monotonic()
+        if reason is None and now - self._judged_at > LOOK_EVERY:
+            self._judged_at = now
+            reason = self._bounces()
+        return reason
+
+    def _bounces(self) -> Reason | None:
+        with transaction():
+            return too_many_bounces(self._job.order.delivery_id)
+
+
+def _less(hold: Hold, told: Iterable[Told]) -> dict[int, Piece]:
+    """Return the chunks that results are about, without the messages these are about."""
+    done: dict[int, set[int]] = defaultdict(set)
+    for one in told:
+        done[one.result.chunk_id].add(one.result.seq)
+    return {
+        chunk_id: replace(hold.remaining[chunk_id], seqs=hold.remaining[chunk_id].seqs - seqs)
+        for chunk_id, seqs in done.items()
+        if chunk_id in hold.remaining
+    }

@@ -1,0 +1,74 @@
+"""What the scheduler does for sending every few seconds: rescue, finish, and wake workers for what is due."""
+
+import logging
+from contextlib import suppress
+
+from webapp import broker, clock, settings
+from webapp.db import transaction
+from webapp.queue import push
+from webapp.sending import rescue, work
+from webapp.sending.rescue import Watch
+
+log = logging.getLogger(__name__)
+
+_watch = Watch()
+#: A sending job says every second that it lives; a slot without this word is given a job.
+ALIVE_SECONDS = 10
+QUEUED_SECONDS = 15
+
+
+def sweep() -> None:
+    """Rescue abandoned claims; deliveries being sent get their jobs back, or are finished."""
+    at = clock.now()
+    rescue.rescue(_watch, folder=settings.current().journal, at=at)
+    with transaction():
+        due = rescue.due_deliveries(at=at)
+    for delivery_id, has_work in due.items():
+        if has_work:
+            wake(delivery_id)
+        else:
+            with transaction():
+                work.finish(delivery_id, at=at)
+
+
+def wake(delivery_id: int) -> None:
+    """Have as many workers look at a delivery as there are; those that are on it already are left alone."""
+    for slot in range(settings.current().workers_send):
+        if not is_alive(delivery_id, slot=slot) and _is_first_to_queue(delivery_id, slot):
+            push("send.deliver", delivery_id, slot)
+
+
+def _is_first_to_queue(delivery_id: int, slot: int) -> bool:
+    """A job that waits is not queued once more for a while; not by a unique job, as RQ keeps the id of a killed one."""
+    try:
+        return bool(broker.client().set(f"{_key(delivery_id, slot)}:queued", "1", ex=QUEUED_SECONDS, nx=True))
+    except broker.RedisError:
+        return True
+
+
+def occupy(delivery_id: int, *, slot: int, again: bool = False) -> bool:
+    """Say that a job works on a slot; False if another one does already. `again` says so once more."""
+    try:
+        if not again:
+            broker.client().delete(f"{_key(delivery_id, slot)}:queued")
+        return bool(broker.client().set(_key(delivery_id, slot), "1", ex=ALIVE_SECONDS, nx=not again)) or again
+    except broker.RedisError:
+        return True  # two on one slot is no harm: claims keep them apart
+
+
+def leave(delivery_id: int, *, slot: int) -> None:
+    """Make a slot free at once."""
+    with suppress(broker.RedisError):
+        broker.client().delete(_key(delivery_id, slot))
+
+
+def _key(delivery_id: int, slot: int) -> str:
+    return f"sendoff:sending:{delivery_id}:{slot}"
+
+
+def is_alive(delivery_id: int, *, slot: int) -> bool:
+    """Whether a job works on this slot of the delivery; False when Redis does not know."""
+    try:
+        return bool(broker.client().exists(_key(delivery_id, slot)))
+    except broker.RedisError:
+        return False
