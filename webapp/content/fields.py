@@ -49,7 +49,7 @@ class Field:
     @property
     def example(self) -> str:
         """How it is written in a template, with a fallback where people leave it empty."""
-        if self.name in {"first_name", "name", "company"}:
+        if self.name in {"first_name", "name"}:
             return f'{{{{ {self.name} | default("{_l("friend")}") }}}}'
         return f"{{{{ {self.name} }}}}"
 
