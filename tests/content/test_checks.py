@@ -73,6 +73,14 @@ def test_a_template_error_tells_its_line():
     assert finding.line == 3
 
 
+def test_unknown_fields_and_broken_links_tell_their_line():
+    html = GOOD["html"] + '\n\n<p>{{ nickname }}</p>\n<a href="/x">y</a>'
+    assert [(found.code, found.line) for found in check(Draft(**{**GOOD, "html": html})).errors] == [
+        ("fields_unknown", 3),
+        ("link_relative", 4),
+    ]
+
+
 def test_a_message_that_is_not_marketing_needs_no_unsubscribe_link():
     assert codes(text="Hi", marketing=False) == []
 

@@ -77,9 +77,9 @@ def check(draft: Draft) -> Checked:
         checked.findings.append(template_finding(problem))
         return checked
     checked.compiled = compiled
-    checked.findings += _fields(used, draft.known)
+    checked.findings += _fields(used, draft)
     checked.findings += _unsubscribe(draft, used, compiled)
-    checked.findings += _links(compiled)
+    checked.findings += _links(draft, compiled)
     checked.findings += _html(draft.html)
     checked.findings += _size(compiled)
     return checked
@@ -121,11 +121,19 @@ def _bare(source: str) -> str:
     return _TAG.sub("", source).strip()
 
 
-def _fields(used: Mapping[str, Collection[str]], known: Collection[str]) -> Iterator[Finding]:
+def _line_of(pattern: str, draft: Draft, part: str) -> dict[str, int]:
+    """Give the line of the first match in a part, if it is found; parts of one line have none."""
+    source = getattr(draft, part)
+    found = re.search(pattern, source) if "\n" in source else None
+    return {"line": source.count("\n", 0, found.start()) + 1} if found else {}
+
+
+def _fields(used: Mapping[str, Collection[str]], draft: Draft) -> Iterator[Finding]:
     for part, names in used.items():
-        unknown = sorted(set(names) - set(known))
+        unknown = sorted(set(names) - set(draft.known))
         if unknown:
-            yield Finding("fields_unknown", "error", part, {"names": ", ".join(unknown)})
+            line = _line_of(rf"\{{[{{%][^}}]*\b{re.escape(unknown[0])}\b", draft, part)
+            yield Finding("fields_unknown", "error", part, {"names": ", ".join(unknown), **line})
     for part in ("subject", "preheader"):
         if {"unsubscribe_url", "view_url"} & set(used[part]):
             yield Finding("link_in_line", "error", part)
@@ -140,10 +148,12 @@ def _unsubscribe(draft: Draft, used: Mapping[str, Collection[str]], compiled: Co
         yield Finding("unsubscribe_text", "error", "text")
 
 
-def _links(compiled: Compiled) -> Iterator[Finding]:
+def _links(draft: Draft, compiled: Compiled) -> Iterator[Finding]:
     for trouble in dict.fromkeys(compiled.troubles):
         level = "warning" if trouble.code == "insecure" else "error"
-        params = {"href": trouble.href[:200], "label": trouble.label or trouble.href[:60]}
+        where = re.escape(trouble.href) if trouble.href else r"<a(?![^>]*href=[\"'][^\"'])"
+        params: dict[str, Any] = {"href": trouble.href[:200], "label": trouble.label or trouble.href[:60]}
+        params |= _line_of(where, draft, trouble.part)
         yield Finding(f"link_{trouble.code}", level, trouble.part, params)
     if len(compiled.links) > LINKS:
         yield Finding("links_many", "error", "html", {"count": len(compiled.links), "limit": LINKS})

@@ -46,7 +46,7 @@ def unix_lines(value: Any) -> Any:
 
 def number_or_none(value: Any) -> int | None:
     """Read the value of a select whose empty choice means none."""
-    return int(value) if value not in (None, "", "None") else None
+    return int(value) if value not in (None, "", "0", 0, "None") else None
 
 
 class NewForm(Form):
