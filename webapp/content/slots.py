@@ -14,9 +14,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from webapp.content.problems import TemplateProblem
 
-_OPEN, _CLOSE = "\ue0f0", "\ue0f1"
-_PRIVATE = re.compile("[\ue0f0\ue0f1]")
-_SLOT = re.compile(f"<!--{_OPEN}([0-9]+){_CLOSE}-->|{_OPEN}([0-9]+){_CLOSE}")
+_OPEN, _CLOSE, _BETWEEN = "\ue0f0", "\ue0f1", "\ue0f2"
+_PRIVATE = re.compile("[\ue0f0\ue0f1\ue0f2]")
+_SLOT = re.compile(f"<!--{_BETWEEN}([0-9]+){_CLOSE}-->|{_OPEN}([0-9]+){_CLOSE}")
 _BRACE = re.compile(r"\{(?=[{%#])")
 _STYLE = re.compile(r"(<style[^>]*>)(.*?)(</style)", re.IGNORECASE | re.DOTALL)
 _LEXER = ImmutableSandboxedEnvironment(keep_trailing_newline=True)
@@ -76,6 +76,11 @@ def first_slot(text: str) -> int:
     return match.start() if match else -1
 
 
+def as_word(comment: str) -> str:
+    """Give the slot that a comment between elements is, as one that may stand in text; nothing for other comments."""
+    return f"{_OPEN}{match[1]}{_CLOSE}" if (match := _SLOT.fullmatch(comment)) and match[1] else ""
+
+
 def without(text: str) -> str:
     """Give the text with its slots left out."""
     return _SLOT.sub("", text)
@@ -99,7 +104,7 @@ def take(source: str, *, html: bool) -> Slotted:
             raise TemplateProblem("inside_tag", line=line)
         slot = slotted.add(source_tag)
         between = context is not None and context.place == "elements" and not slotted.tags[-1].shows
-        parts.append(f"<!--{slot}-->" if between else slot)
+        parts.append(f"<!--{slot.replace(_OPEN, _BETWEEN)}-->" if between else slot)
     slotted.text = "".join(parts)
     return slotted
 

@@ -4,7 +4,7 @@ import re
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from webapp.content.slots import take
+from webapp.content.slots import as_word, take
 
 _SKIPPED = frozenset({"head", "style", "script", "title", "template", "noscript", "svg", "object"})
 _BLOCKS = re.compile(
@@ -54,7 +54,7 @@ class _Writer:
         if tag == "-text":
             self.parts.append(re.sub(r"\s+", " ", node.text_content or ""))
         elif tag == "-comment":
-            self.parts.append("".join(re.findall("<!--(\ue0f0[0-9]+\ue0f1)-->", node.html or "")))
+            self.parts.append(as_word(node.html or ""))
         elif tag in _SKIPPED or _HIDDEN.search(node.attributes.get("style") or ""):
             return
         else:
