@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, Response, make_response, render_template, request
+from flask import Flask, Response, current_app, make_response, request
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
@@ -107,8 +107,13 @@ def _unexpected(error: Exception) -> Response:
 def answer(status: int, words: Words) -> Response:
     """Answer with the page, or with a notice put on top of the page that htmx keeps."""
     if is_htmx():
-        found = make_response(render_template("errors/_notice.html", words=words, status=status), status)
+        found = make_response(_rendered("errors/_notice.html", words, status), status)
         found.headers["HX-Retarget"] = "#flashes"
         found.headers["HX-Reswap"] = "innerHTML show:window:top"
         return found
-    return make_response(render_template("errors/page.html", words=words, status=status), status)
+    return make_response(_rendered("errors/page.html", words, status), status)
+
+
+def _rendered(template: str, words: Words, status: int) -> str:
+    # Not by render_template: that would ask who is signed in, and the database may be what is wrong.
+    return current_app.jinja_env.get_template(template).render(words=words, status=status)
