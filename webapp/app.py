@@ -14,6 +14,7 @@ from webapp.accounts import settings_views as settings_pages
 from webapp.accounts import views as accounts
 from webapp.db import db
 from webapp.deliveries import content_views, editing, proof_views
+from webapp.deliveries import views as deliveries
 from webapp.local import views as mailbox
 from webapp.settings import Settings, use
 from webapp.tracking import views as tracking
@@ -75,6 +76,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         audit.bp,
         content_views.bp,
         editing.bp,
+        deliveries.bp,
         health.bp,
         mailbox.bp,
         own.bp,

@@ -3,22 +3,12 @@
 from flask import g
 from sqlalchemy import text
 
-from webapp.accounts.models import User
 from webapp.app import create_app
 from webapp.db import db
 from webapp.web import live
 from webapp.web.i18n import language, number
-from webapp.web.login import login_manager
 
 app = create_app()
-if login_manager._user_callback is None:
-
-    @login_manager.user_loader
-    def find(key: str) -> User | None:
-        user = db.session.get(User, int(key.partition(".")[0]))
-        return user if user and str(user.session_version) == key.partition(".")[2] else None
-
-
 live.watchable("probe", lambda lens, thing: thing < 1_000_000 and "view" in lens.rights)
 
 

@@ -25,7 +25,7 @@ def init_app(app: Flask) -> None:
     env.trim_blocks = True
     env.lstrip_blocks = True
     env.filters.update({name: getattr(i18n, name) for name in FILTERS})
-    env.filters.update(attributes=attributes, given=given)
+    env.filters.update(attributes=attributes, given=given, zip=zip)
     env.globals.update(
         asset=asset,
         csrf_field=csrf_field,
