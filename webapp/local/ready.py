@@ -9,6 +9,7 @@ from webapp.accounts.models import User
 from webapp.db import db
 from webapp.local.demo import load
 from webapp.mail.models import Relay
+from webapp.sending.relays import locked
 from webapp.settings import Settings
 
 
@@ -32,6 +33,7 @@ def relays(settings: Settings, *, at: datetime) -> None:
                 port=settings.relay_port,
                 tls=settings.relay_tls,
                 username=settings.relay_username,
+                password=locked(settings.relay_password),
                 is_default=True,
                 created_at=at,
             )

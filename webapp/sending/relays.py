@@ -86,6 +86,11 @@ def password_of(relay: Relay) -> str:
         raise Conflict(_l("The password of this relay cannot be read any more: enter it again.")) from None
 
 
+def locked(password: str) -> bytes | None:
+    """Encrypt a password as it is kept; None for none."""
+    return _locker().encrypt(password.encode()) if password else None
+
+
 def keep(relay: Relay | None, *, values: dict[str, Any], password: str | None, by: User, at: datetime) -> Relay:
     """Make or change a relay. `password` None leaves the one there is. The built-in relay keeps its address."""
     if not by.can(Right.ADMIN):
@@ -98,7 +103,7 @@ def keep(relay: Relay | None, *, values: dict[str, Any], password: str | None, b
         for name in values.keys() - fixed:
             setattr(relay, name, values[name])
     if password is not None and not relay.builtin:
-        relay.password = _locker().encrypt(password.encode()) if password else None
+        relay.password = locked(password)
     twin = db.session.scalar(select(Relay.id).where(Relay.name == relay.name, Relay.id != relay.id))
     if twin is not None:
         raise Invalid(_l("There is a relay of this name already."), field="name")

@@ -1,0 +1,260 @@
+"""Mail that is not counted: letters of the system, and proofs. It has a queue of its own, so bulk never holds it up.
+
+A letter is taken by a conditional UPDATE before it is sent. One whose worker died is sent once more: better a second
+password mail than none.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, select, update
+
+from webapp import settings
+from webapp.audience.models import Contact, Topic
+from webapp.content.problems import TemplateProblem
+from webapp.content.render import Compiled, Tokens, compile_content, one_line
+from webapp.db import db, transaction
+from webapp.deliveries.models import Delivery, Proof
+from webapp.deliveries.preview import values_of
+from webapp.errors import Problem
+from webapp.events import announce
+from webapp.mail.addresses import parse_address
+from webapp.mail.headers import date_value
+from webapp.mail.message import Composer, Encoded, Letter, Letterhead, quoted
+from webapp.mail.models import Relay
+from webapp.mail.outbox import Letter as LetterRow
+from webapp.mail.replies import classify
+from webapp.mail.session import Target, Timeouts
+from webapp.mail.smtp import Outgoing, SmtpClient, Stage
+from webapp.mail.wire import RelayError, Reply
+from webapp.queue import later
+from webapp.sending import relays
+
+MOST_ATTEMPTS = 6
+TAKEN_FOR = timedelta(minutes=3)
+_TIMEOUTS = Timeouts(connect=10, command=30, content=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A message, where it goes, and over what."""
+
+    target: Target
+    message: Outgoing
+
+
+@dataclass(slots=True)
+class Fate:
+    """What became of a single message (a desk of mail.smtp). `again`: a later attempt may fare better."""
+
+    sent: bool = False
+    again: bool = True
+    detail: str = ""
+
+    def hand(self, message: Outgoing) -> bool:
+        del message
+        return True
+
+    def answered(self, message: Outgoing, reply: Reply, stage: Stage) -> None:
+        del message
+        self.sent = reply.code < 300
+        self.again = not classify(reply, stage).permanent
+        self.detail = f"{reply.code} {reply.status} {reply.text}".replace("  ", " ").strip()
+
+    def unsure(self, message: Outgoing, error: RelayError) -> None:
+        del message
+        self.detail = error.text
+
+    def returned(self, message: Outgoing) -> None:
+        del message
+
+
+def send_one(ready: Ready) -> Fate:
+    """Send one message over a connection of its own. No transaction is open meanwhile."""
+    fate = Fate()
+    client = SmtpClient(ready.target)
+    try:
+        client.open()
+        client.pump([ready.message], fate)
+        client.quit()
+    except RelayError as error:
+        fate.detail = fate.detail or error.text
+    return fate
+
+
+# --- letters ---
+
+
+def send_letter(letter_id: int, *, clock: Callable[[], datetime]) -> str:
+    """Send a letter of the system; return what became of it."""
+    with transaction():
+        ready = _take_letter(letter_id, at=clock())
+    if ready is None:
+        return "nothing"
+    fate = send_one(ready) if isinstance(ready, Ready) else Fate(detail=ready)
+    with transaction():
+        return _close_letter(letter_id, fate, at=clock())
+
+
+def _take_letter(letter_id: int, *, at: datetime) -> Ready | str | None:
+    taken = db.session.execute(
+        update(LetterRow)
+        .where(
+            LetterRow.id == letter_id,
+            or_(
+                LetterRow.status == "waiting",
+                (LetterRow.status == "sending") & (LetterRow.finished_at < at - TAKEN_FOR),
+            ),
+        )
+        .values(status="sending", finished_at=at, attempts=LetterRow.attempts + 1)
+        .execution_options(synchronize_session=False)
+    )
+    if not taken.rowcount:  # type: ignore[attr-defined]
+        return None
+    letter = db.session.get(LetterRow, letter_id, populate_existing=True)
+    if letter is None:
+        return None
+    if letter.not_after is not None and letter.not_after < at:
+        letter.status, letter.detail = "failed", "too late"
+        return None
+    try:
+        return _compose_letter(letter, at=at)
+    except (ValueError, Problem) as error:
+        return str(error)
+
+
+def _compose_letter(letter: LetterRow, *, at: datetime) -> Ready | str:
+    relay = relays.default_relay()
+    if relay is None:
+        return "There is no relay that can be used."
+    config = settings.current()
+    sender = parse_address(config.mail_from).email
+    composer = Composer(Letterhead(from_name="Sendoff", from_address=sender, bulk=False, automatic=True))
+    content = composer.compose(
+        Letter(
+            to_name="",
+            to_address=parse_address(letter.to_address).email,
+            subject=one_line(letter.subject),
+            message_id=f"letter-{letter.id}-{int(letter.created_at.timestamp())}@{sender.rpartition('@')[2]}",
+            date=date_value(at),
+            text=quoted(letter.text),
+            html=quoted(letter.html) if letter.html else Encoded(b""),
+        )
+    )
+    # An empty return path: mail of the system is never answered by a machine (RFC 3834).
+    return _ready(relay, "", letter.to_address, content)
+
+
+def _close_letter(letter_id: int, fate: Fate, *, at: datetime) -> str:
+    letter = db.session.get(LetterRow, letter_id, populate_existing=True)
+    if letter is None:
+        return "nothing"
+    letter.detail = fate.detail[:500] or None
+    if fate.sent:
+        letter.status, letter.finished_at = "sent", at
+    elif not fate.again or letter.attempts >= MOST_ATTEMPTS:
+        letter.status, letter.finished_at = "failed", at
+    else:
+        letter.status, letter.finished_at = "waiting", at
+    return letter.status
+
+
+# --- proofs ---
+
+
+def send_proof(proof_id: int, *, clock: Callable[[], datetime]) -> str:
+    """Send a proof by the same path as real messages; it is counted nowhere. Returns what became of it."""
+    with transaction():
+        ready = _take_proof(proof_id, at=clock())
+    if ready is None:
+        return "nothing"
+    fate = send_one(ready) if isinstance(ready, Ready) else Fate(detail=ready)
+    with transaction():
+        proof = db.session.get(Proof, proof_id, populate_existing=True)
+        if proof is None:
+            return "nothing"
+        proof.outcome, proof.detail, proof.finished_at = ("sent" if fate.sent else "failed"), fate.detail[:500], clock()
+        announce("delivery", proof.delivery_id)
+        return proof.outcome
+
+
+def _take_proof(proof_id: int, *, at: datetime) -> Ready | str | None:
+    stale = (Proof.outcome == "sending") & (Proof.finished_at < at - TAKEN_FOR)
+    taken = db.session.execute(
+        update(Proof)
+        .where(Proof.id == proof_id, or_(Proof.outcome == "waiting", stale))
+        .values(outcome="sending", finished_at=at)
+        .execution_options(synchronize_session=False)
+    )
+    if not taken.rowcount:  # type: ignore[attr-defined]
+        return None
+    proof = db.session.get(Proof, proof_id, populate_existing=True)
+    delivery = db.session.get(Delivery, proof.delivery_id) if proof is not None else None
+    if proof is None or delivery is None:
+        return None
+    try:
+        return _compose_proof(proof, delivery, at=at)
+    except (ValueError, TemplateProblem, Problem) as error:
+        return str(error)
+
+
+def _compose_proof(proof: Proof, delivery: Delivery, *, at: datetime) -> Ready | str:
+    relay = relays.relay_for(delivery)
+    if relay is None:
+        return "There is no relay that can be used."
+    contact = db.session.get(Contact, proof.contact_id) if proof.contact_id else None
+    topic = db.session.get(Topic, delivery.topic_id) if delivery.topic_id else None
+    rendered = _content(delivery).render(values_of(contact), Tokens("proof", "proof", "proof", "proof"))
+    sender = parse_address(delivery.from_address).email
+    domain = sender.rpartition("@")[2]
+    composer = Composer(
+        Letterhead(
+            from_name=one_line(delivery.from_name),
+            from_address=sender,
+            reply_to=parse_address(delivery.reply_to).email if delivery.reply_to else "",
+            list_name=one_line(topic.name if topic else ""),
+            list_id=f"topic-{delivery.topic_id or 0}.{domain}",
+        )
+    )
+    letter = Letter(
+        to_name="",
+        to_address=proof.address,
+        subject=f"[Proof] {rendered.subject}",
+        message_id=f"proof-{proof.id}-{int(proof.requested_at.timestamp())}@{domain}",
+        date=date_value(at),
+        text=quoted(rendered.text),
+        html=quoted(rendered.html) if rendered.html else Encoded(b""),
+    )
+    return _ready(relay, sender, proof.address, composer.compose(letter))
+
+
+def _content(delivery: Delivery) -> Compiled:
+    return compile_content(
+        subject=delivery.subject,
+        preheader=delivery.preheader,
+        html=delivery.html,
+        text=delivery.text,
+        base_url=settings.current().base_url,
+        tracking="none",
+    )
+
+
+def _ready(relay: Relay, sender: str, recipient: str, content: bytes) -> Ready:
+    recipient = parse_address(recipient).email
+    return Ready(relays.target_of(relay, timeouts=_TIMEOUTS), Outgoing(0, sender, recipient, content))
+
+
+def sweep(*, at: datetime) -> None:
+    """Queue again what waits: letters after a growing pause, and whatever a dead worker has taken."""
+    for letter in db.session.scalars(
+        select(LetterRow).where(LetterRow.status.in_(("waiting", "sending"))).order_by(LetterRow.id).limit(200)
+    ):
+        since = letter.finished_at or letter.created_at
+        pause = TAKEN_FOR if letter.status == "sending" else timedelta(seconds=20 * 3**letter.attempts)
+        if since + pause < at:
+            later("mail.send", letter.id)
+    stuck = (Proof.outcome == "waiting") & (Proof.requested_at < at - timedelta(seconds=30))
+    taken = (Proof.outcome == "sending") & (Proof.finished_at < at - TAKEN_FOR)
+    for proof in db.session.scalars(select(Proof).where(or_(stuck, taken)).order_by(Proof.id).limit(200)):
+        later("mail.proof", proof.id)
