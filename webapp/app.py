@@ -15,6 +15,7 @@ from webapp.accounts import views as accounts
 from webapp.db import db
 from webapp.deliveries import content_views, editing, proof_views
 from webapp.deliveries import views as deliveries
+from webapp.insight import wall_views as wall
 from webapp.local import views as mailbox
 from webapp.settings import Settings, use
 from webapp.tracking import views as tracking
@@ -82,6 +83,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         own.bp,
         settings_pages.bp,
         tracking.bp,
+        wall.bp,
         proof_views.bp,
     )
 

@@ -84,10 +84,15 @@ class Row:
     finished_at: datetime | None
     to_deliver: int | None
     archived: bool
+    troubled: bool
 
     @property
     def went_out(self) -> bool:
         return self.started_at is not None
+
+    @property
+    def stopped_by_trouble(self) -> bool:
+        return self.state == State.PAUSED and self.troubled
 
     @property
     def took(self) -> timedelta | None:
@@ -233,6 +238,7 @@ def _row(
         finished_at=delivery.finished_at,
         to_deliver=account.to_deliver if prepared else None,
         archived=delivery.archived_at is not None,
+        troubled=bool(delivery.state_reason) and delivery.state_reason != "paused",
     )
 
 

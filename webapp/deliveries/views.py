@@ -1,19 +1,28 @@
 """The list of deliveries, and how its rows move."""
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, render_template, request, url_for
 from flask_login import current_user
+from werkzeug.wrappers import Response
 
 from webapp import clock
 from webapp.accounts.folders import choices as folder_choices
 from webapp.deliveries import listing
 from webapp.deliveries.listing import Asked, Folders
 from webapp.web import live
+from webapp.web.htmx import go
 from webapp.web.hub import Thing
 from webapp.web.i18n import Lens, current_lens
 from webapp.web.login import needs, person
 from webapp.web.pages import Page, asked_slice
 
 bp = Blueprint("deliveries", __name__)
+
+
+@bp.get("/")
+@needs("view")
+def home() -> Response:
+    """Lead to the list, which is where a day begins."""
+    return go(url_for("deliveries.index"), status=302)
 
 
 @bp.get("/deliveries")
