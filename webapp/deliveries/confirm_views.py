@@ -1,0 +1,171 @@
+"""The step Confirm: the summary, what stands in the way, and the dialogs Confirm send, Schedule and Stop."""
+
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, flash, make_response, render_template, request
+from sqlalchemy import func, select
+from werkzeug.wrappers import Response
+
+from webapp import clock
+from webapp.accounts.models import User
+from webapp.accounts.rights import Right
+from webapp.db import db
+from webapp.deliveries import approval, confirm, facts, ledger, preparation, reasons, schedule
+from webapp.deliveries.access import get_delivery
+from webapp.deliveries.actions import note, shown_count
+from webapp.deliveries.models import Delivery, Message
+from webapp.deliveries.preparation_check import usable_relay
+from webapp.deliveries.prepare_views import exclusion_causes
+from webapp.deliveries.schedule_form import ScheduleForm
+from webapp.deliveries.states import Outcome, State
+from webapp.deliveries.steps import steps
+from webapp.errors import Invalid
+from webapp.mail.models import Relay
+from webapp.web import i18n, live
+from webapp.web.htmx import go
+from webapp.web.login import needs, person
+from webapp.words import gettext
+
+bp = Blueprint("confirm", __name__, url_prefix="/deliveries")
+
+#: Messages a second that are expected where nothing has been measured and no limit is set.
+USUAL_RATE = 50
+
+
+def page_context(delivery: Delivery) -> dict[str, Any]:
+    """Give all that the summary shows to this reader."""
+    found = facts.facts_of(delivery)
+    prepared = preparation.current(delivery)
+    problems = confirm.problems(delivery)
+    relay = db.session.get(Relay, usable_relay(delivery.relay_id) or 0)
+    scheduled_by = db.session.get(User, delivery.confirmed_by_id) if delivery.confirmed_by_id else None
+    return {
+        "delivery": delivery,
+        "look": approval.look(delivery),
+        "steps": steps(delivery, found, here="confirm"),
+        "facts": found,
+        "preparation": prepared,
+        "causes": exclusion_causes(prepared),
+        "problems": problems,
+        "warnings": confirm.warnings(delivery),
+        "ledger": ledger.read(delivery.id),
+        "relay": relay,
+        "takes": duration(prepared.to_deliver if prepared else None, relay=relay),
+        "may_start": person().can(Right.START),
+        "able": confirm.who_may_confirm(delivery),
+        "approval_needed": approval.needed(delivery),
+        "approval": approval.latest(delivery),
+        "may_approve": approval.may_decide(delivery, by=person()),
+        "confirmed_by": scheduled_by,
+        "reason": reasons.words(delivery.state_reason, delivery.state_params),
+    }
+
+
+def duration(messages: int | None, *, relay: Relay | None) -> float | None:
+    """Estimate how many seconds sending takes."""
+    if not messages:
+        return None
+    return messages / min(relay.per_second or USUAL_RATE if relay else USUAL_RATE, USUAL_RATE)
+
+
+def shown(delivery: Delivery, ask: str | None = None, *, status: int = 200, **more: Any) -> Response:
+    """Answer with the step, with a dialog open if one is asked for."""
+    html = render_template("deliveries/confirm.html", ask=ask, **page_context(delivery), **more)
+    return make_response(html, status)
+
+
+@bp.get("/<int:delivery_id>/confirm")
+@needs(Right.VIEW)
+def page(delivery_id: int) -> Response:
+    """Show the summary; once it is confirmed there is nothing to confirm, and the overview tells more."""
+    delivery = get_delivery(delivery_id, by=person())
+    if State(delivery.state) in {State.SENDING, State.PAUSED, State.STOPPED, State.FINISHED}:
+        return go(f"/deliveries/{delivery_id}")
+    return shown(delivery)
+
+
+@bp.get("/<int:delivery_id>/confirm/send")
+@needs(Right.START)
+def ask_send(delivery_id: int) -> Response:
+    """Show the dialog Confirm send: exactly what will happen."""
+    delivery = get_delivery(delivery_id, by=person())
+    if delivery.state != State.READY or confirm.problems(delivery):
+        return go(f"/deliveries/{delivery_id}/confirm")
+    return shown(delivery, "send")
+
+
+@bp.get("/<int:delivery_id>/confirm/schedule")
+@needs(Right.START)
+def ask_schedule(delivery_id: int) -> Response:
+    """Show the dialog Schedule to send at; tomorrow morning, in the reader's zone, is suggested."""
+    delivery = get_delivery(delivery_id, by=person())
+    if delivery.state != State.READY or confirm.problems(delivery):
+        return go(f"/deliveries/{delivery_id}/confirm")
+    zone = i18n.timezone()
+    here = clock.now().astimezone(ZoneInfo(zone))
+    if "now" in request.args:
+        soon = here + timedelta(minutes=1)
+    else:
+        soon = datetime.combine(here.date() + timedelta(days=1), time(9), here.tzinfo)
+    form = ScheduleForm(None, date=soon.date(), time=soon.time().replace(second=0, microsecond=0), zone=zone)
+    return shown(delivery, "schedule", form=form, clock_change="")
+
+
+@bp.post("/<int:delivery_id>/confirm/schedule")
+@needs(Right.START)
+def save_schedule(delivery_id: int) -> Response:
+    """Confirm for the chosen time; a time that the clocks skip or double is explained first."""
+    delivery = get_delivery(delivery_id, by=person())
+    form = ScheduleForm()
+    if not form.validate():
+        return shown(delivery, "schedule", status=422, form=form, clock_change="")
+    local = datetime.combine(form.date.data or date.min, form.time.data or time.min)
+    zone = str(form.zone.data)
+    try:
+        found = schedule.resolve(local, timezone=zone, second=form.second.data == "2")
+        if found.clock_change and form.change_seen.data != local.isoformat():
+            form.change_seen.process_data(local.isoformat())
+            return shown(delivery, "schedule", status=422, form=form, clock_change=found.clock_change, meant=found.when)
+        schedule.schedule(
+            delivery_id,
+            when=found.when,
+            timezone=zone,
+            count=shown_count(),
+            fingerprint=request.form.get("fingerprint", ""),
+            by=person(),
+            at=clock.now(),
+        )
+    except Invalid as problem:
+        form.add_problem(problem)
+        return shown(delivery, "schedule", status=422, form=form, clock_change="")
+    note(delivery_id, "schedule", at=found.when.isoformat(), zone=zone)
+    flash(gettext("Scheduled for %(time)s.", time=i18n.moment(found.when, start=False)), "ok")
+    return go("/deliveries")
+
+
+@bp.get("/<int:delivery_id>/stop")
+@needs(Right.START)
+def ask_stop(delivery_id: int) -> Response:
+    """Show the dialog Stop: how many already got it, and that it cannot be resumed."""
+    delivery = get_delivery(delivery_id, by=person())
+    if State(delivery.state) not in {State.SENDING, State.PAUSED}:
+        return go(f"/deliveries/{delivery_id}")
+    sent = (Message.delivery_id == delivery_id) & (Message.status == Outcome.SENT)
+    last = db.session.scalar(select(func.max(Message.at)).where(sent))
+    html = render_template(
+        "deliveries/stop.html",
+        delivery=delivery,
+        ledger=ledger.read(delivery_id),
+        last_sent_at=last,
+        back=f"/deliveries/{delivery_id}",
+    )
+    return make_response(html)
+
+
+@live.fragment("delivery", "moved", quiet=True)
+def moved(delivery_id: int) -> str | None:
+    """Tell pages that are fetched afresh that the delivery has moved."""
+    state = db.session.scalar(select(Delivery.state).where(Delivery.id == delivery_id))
+    return None if state in {State.SENDING, State.PREPARING} else state
