@@ -13,7 +13,7 @@ from webapp.accounts import sessions
 from webapp.accounts import settings_views as settings_pages
 from webapp.accounts import views as accounts
 from webapp.db import db
-from webapp.deliveries import content_views, editing, proof_views
+from webapp.deliveries import actions, confirm_views, content_views, editing, prepare_views, proof_views
 from webapp.deliveries import views as deliveries
 from webapp.insight import wall_views as wall
 from webapp.local import views as mailbox
@@ -75,6 +75,8 @@ def blueprints() -> tuple[Blueprint, ...]:
     return (
         accounts.bp,
         audit.bp,
+        actions.bp,
+        confirm_views.bp,
         content_views.bp,
         editing.bp,
         deliveries.bp,
@@ -82,6 +84,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         mailbox.bp,
         own.bp,
         settings_pages.bp,
+        prepare_views.bp,
         tracking.bp,
         wall.bp,
         proof_views.bp,

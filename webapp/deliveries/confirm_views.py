@@ -140,7 +140,7 @@ def save_schedule(delivery_id: int) -> Response:
     except Invalid as problem:
         form.add_problem(problem)
         return shown(delivery, "schedule", status=422, form=form, clock_change="")
-    note(delivery_id, "schedule", at=found.when.isoformat(), zone=zone)
+    note(delivery_id, "schedule", scheduled_at=found.when.isoformat(), zone=zone)
     flash(gettext("Scheduled for %(time)s.", time=i18n.moment(found.when, start=False)), "ok")
     return go("/deliveries")
 

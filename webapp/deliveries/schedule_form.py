@@ -3,11 +3,12 @@
 from typing import Any
 
 from wtforms import DateField, HiddenField, RadioField, SelectField, TimeField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined] # newer than its types
 from wtforms.validators import InputRequired, Optional
 
 from webapp.deliveries.schedule import COMMON_ZONES, zones
-from webapp.web.forms import Form
-from webapp.words import _l
+from webapp.web.forms import Form, options
+from webapp.words import _l, gettext
 
 
 class ScheduleForm(Form):
@@ -16,7 +17,7 @@ class ScheduleForm(Form):
     zone = SelectField(_l("Time zone"))
     second = RadioField(
         _l("Which of the two?"),
-        choices=[("1", _l("The first")), ("2", _l("The second, an hour later"))],
+        choices=options((("1", _l("The first")), ("2", _l("The second, an hour later")))),
         default="1",
         validators=[Optional()],
     )
@@ -25,11 +26,11 @@ class ScheduleForm(Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         every = zones()
-        common, others = every[: len(COMMON_ZONES)], every[len(COMMON_ZONES) :]
-        self.zone.choices = {
-            str(_l("Often used")): [(name, _shown(name)) for name in common],
-            str(_l("All places")): [(name, _shown(name)) for name in others],
-        }
+        often, places = gettext("Often used"), gettext("All places")
+        self.zone.choices = [
+            SelectChoice(name, _shown(name), optgroup=often if number < len(COMMON_ZONES) else places)
+            for number, name in enumerate(every)
+        ]
 
 
 def _shown(name: str) -> str:
