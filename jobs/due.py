@@ -3,9 +3,7 @@
 import logging
 from datetime import timedelta
 
-from flask import current_app
-
-from webapp import clock
+from webapp import clock, settings
 from webapp.db import transaction
 from webapp.deliveries import schedule
 
@@ -14,7 +12,7 @@ log = logging.getLogger(__name__)
 
 def start_due() -> None:
     """Start all that is due, each in a transaction of its own: trouble with one does not hold up the others."""
-    missed_after = timedelta(minutes=current_app.extensions["settings"].missed_after_minutes)
+    missed_after = timedelta(minutes=settings.current().missed_after_minutes)
     with transaction():
         waiting = schedule.due(at=clock.now())
     for delivery_id in waiting:

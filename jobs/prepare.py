@@ -2,9 +2,7 @@
 
 from functools import partial
 
-from flask import current_app
-
-from webapp import clock
+from webapp import clock, settings
 from webapp.db import db, transaction
 from webapp.deliveries import preparation, preparation_run
 from webapp.deliveries.pulse import Pulse
@@ -14,7 +12,7 @@ def run(preparation_id: int) -> str:
     """Run one preparation; return what became of it."""
     return preparation_run.run(
         preparation_id,
-        base_url=current_app.extensions["settings"].base_url,
+        base_url=settings.current().base_url,
         moment=clock.now,
         pulse=partial(Pulse, db.engine),
     )

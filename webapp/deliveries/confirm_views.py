@@ -15,10 +15,10 @@ from webapp.db import db
 from webapp.deliveries import approval, confirm, facts, ledger, preparation, reasons, schedule
 from webapp.deliveries.access import get_delivery
 from webapp.deliveries.actions import note, shown_count
+from webapp.deliveries.forms import ScheduleForm
 from webapp.deliveries.models import Delivery, Message
 from webapp.deliveries.preparation_check import usable_relay
 from webapp.deliveries.prepare_views import exclusion_causes
-from webapp.deliveries.schedule_form import ScheduleForm
 from webapp.deliveries.states import Outcome, State
 from webapp.deliveries.steps import steps
 from webapp.errors import Invalid

@@ -3,16 +3,18 @@
 from collections.abc import Iterator
 from typing import Any
 
-from wtforms import Field, HiddenField, RadioField, SelectField, TextAreaField
-from wtforms.validators import DataRequired, Length, Optional, ValidationError
+from wtforms import DateField, Field, HiddenField, RadioField, SelectField, TextAreaField, TimeField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined] # newer than its types
+from wtforms.validators import DataRequired, InputRequired, Length, Optional, ValidationError
 
 from webapp.content.limits import PREHEADER_CHARACTERS, SOURCE_CHARACTERS, SUBJECT_CHARACTERS
 from webapp.content.problems import TemplateProblem
 from webapp.content.sandbox import parse
 from webapp.content.starters import starters
+from webapp.deliveries.schedule import COMMON_ZONES, zones
 from webapp.mail.addresses import InvalidAddress, parse_address
 from webapp.web.forms import Form, LineField, options, stripped
-from webapp.words import _l
+from webapp.words import _l, gettext
 
 TRACKING = (
     ("full", _l("Full: who opened and clicked")),
@@ -135,3 +137,29 @@ class ProofForm(Form):
         """Give the addresses, each once."""
         typed = (self.addresses.data or "").replace(",", "\n").replace(";", "\n").split()
         return list(dict.fromkeys(address.strip() for address in typed if address.strip()))
+
+
+class ScheduleForm(Form):
+    date = DateField(_l("Date"), validators=[InputRequired(_l("Choose a date."))])
+    time = TimeField(_l("Time"), validators=[InputRequired(_l("Choose a time."))])
+    zone = SelectField(_l("Time zone"))
+    second = RadioField(
+        _l("Which of the two?"),
+        choices=options((("1", _l("The first")), ("2", _l("The second, an hour later")))),
+        default="1",
+        validators=[Optional()],
+    )
+    change_seen = HiddenField()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        every = zones()
+        often, places = gettext("Often used"), gettext("All places")
+        self.zone.choices = [
+            SelectChoice(name, _shown(name), optgroup=often if number < len(COMMON_ZONES) else places)
+            for number, name in enumerate(every)
+        ]
+
+
+def _shown(name: str) -> str:
+    return name.replace("_", " ")
