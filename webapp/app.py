@@ -2,9 +2,11 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask
 from flask_migrate import Migrate
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webapp import broker, models
 from webapp.accounts import audit_views as audit
@@ -34,6 +36,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         static_folder=str(ROOT / "static"),
     )
     app.config.update(flask_config(settings))
+    if settings.proxy:
+        number = settings.proxy
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=number, x_proto=number, x_host=number)  # type: ignore[method-assign]
     app.extensions["settings"] = settings
     use(settings)
     broker.configure(settings.redis_url)
@@ -52,6 +57,7 @@ def flask_config(settings: Settings) -> dict[str, Any]:
     """Return what Flask and its extensions read, made from the settings."""
     return {
         "SECRET_KEY": settings.secret_key,
+        "TRUSTED_HOSTS": trusted_hosts(settings),
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
         "SQLALCHEMY_ENGINE_OPTIONS": {
             "pool_size": settings.database_pool,
@@ -68,6 +74,15 @@ def flask_config(settings: Settings) -> dict[str, Any]:
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
     }
+
+
+def trusted_hosts(settings: Settings) -> list[str] | None:
+    """Return the host names that requests may name; one-machine mode may be reached by any."""
+    if settings.trusted_hosts:
+        return list(settings.trusted_hosts)
+    if settings.sendoff_local:
+        return None
+    return [urlsplit(settings.base_url).hostname or "", "localhost", "127.0.0.1"]
 
 
 def blueprints() -> tuple[Blueprint, ...]:

@@ -3,8 +3,10 @@ from email.message import EmailMessage
 
 import pytest
 
+from tests.fixtures import T0
 from webapp import clock
 from webapp.db import db, transaction
+from webapp.errors import NotFound
 from webapp.local import mailbox
 from webapp.local.models import CaughtMail
 from webapp.local.relay import subject_of
@@ -109,3 +111,24 @@ def test_a_broken_mail_is_shown_as_far_as_it_can_be_read(caught, relay_in_use, a
     client = as_role("Manager")
     for show in ("message", "text", "headers", "source"):
         assert client.get(f"/mailbox/{mail.id}?show={show}").status_code == 200
+
+
+def test_a_letter_with_a_link_to_choose_a_password_is_shown_only_to_its_reader_and_administrators(app, make_user):
+    system = app.extensions["settings"].mail_from
+    with transaction():
+        for sender, to in (
+            (system, "boss@example.com"),
+            (system, "maja@example.com"),
+            ("news@x.example", "a@x.example"),
+        ):
+            db.session.add(
+                CaughtMail(caught_at=T0, mail_from=sender, rcpt_to=to, subject=to, size=9, source=b"a: b\n\nc")
+            )
+    maja, admin = make_user("Marketer", email="maja@example.com"), make_user("Administrator")
+    seen = mailbox.find("", limit=9, offset=0, by=maja)
+    assert [one.rcpt_to for one in seen] == ["a@x.example", "maja@example.com"]
+    assert mailbox.count("", by=admin) == 3
+    hidden = mailbox.find("boss", limit=1, offset=0)[0]
+    with pytest.raises(NotFound):
+        mailbox.opened(hidden.id, by=maja)
+    assert mailbox.opened(hidden.id, by=admin).mail is hidden

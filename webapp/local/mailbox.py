@@ -11,6 +11,9 @@ from html import unescape
 from sqlalchemy import ColumnElement, func, or_, select, true
 from sqlalchemy.orm import defer
 
+from webapp import settings
+from webapp.accounts.models import User
+from webapp.accounts.rights import Right
 from webapp.db import db
 from webapp.errors import NotFound
 from webapp.local.models import CaughtMail
@@ -48,25 +51,33 @@ class Opened:
         return next((value for known, value in self.headers if known.lower() == name.lower()), "")
 
 
-def find(q: str, *, limit: int, offset: int) -> Sequence[CaughtMail]:
+def find(q: str, *, limit: int, offset: int, by: User | None = None) -> Sequence[CaughtMail]:
     """The newest mails whose sender, recipient or subject has these words, without their sources."""
-    query = select(CaughtMail).options(defer(CaughtMail.source)).where(_matching(q))
+    query = select(CaughtMail).options(defer(CaughtMail.source)).where(_matching(q), _shown_to(by))
     return db.session.scalars(query.order_by(CaughtMail.id.desc()).limit(limit).offset(offset)).all()
 
 
-def count(q: str) -> int:
+def count(q: str, *, by: User | None = None) -> int:
     """How many there are."""
-    return db.session.scalar(select(func.count()).select_from(CaughtMail).where(_matching(q))) or 0
+    return db.session.scalar(select(func.count()).select_from(CaughtMail).where(_matching(q), _shown_to(by))) or 0
 
 
-def opened(mail_id: int) -> Opened:
+def opened(mail_id: int, *, by: User | None = None) -> Opened:
     """One mail; NotFound when it has given way to newer ones."""
-    mail = db.session.get(CaughtMail, mail_id)
+    mail = db.session.scalar(select(CaughtMail).where(CaughtMail.id == mail_id, _shown_to(by)))
     if mail is None:
         raise NotFound(_l("This mail is not kept any more: only the newest are."))
     message = email.message_from_bytes(mail.source, policy=email.policy.default)
     html, text = _part(message, "html"), _part(message, "plain")
     return Opened(mail=mail, headers=_headers(mail.source), html=html, text=text, links=links_of(html, text))
+
+
+def _shown_to(user: User | None) -> ColumnElement[bool]:
+    """Letters to other users let their bearer choose a password: only administrators see those of others."""
+    if user is None or user.can(Right.ADMIN):
+        return true()
+    own = func.lower(CaughtMail.rcpt_to) == user.email.lower()
+    return or_(own, func.lower(CaughtMail.mail_from) != settings.current().mail_from.lower())
 
 
 def links_of(html: str, text: str) -> list[tuple[str, str]]:

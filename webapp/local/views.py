@@ -5,7 +5,7 @@ from flask import Blueprint, Response, current_app, make_response, render_templa
 from webapp.accounts.rights import Right
 from webapp.errors import NotFound
 from webapp.local import mailbox
-from webapp.web.login import needs
+from webapp.web.login import needs, person
 from webapp.web.pages import Page, asked_slice
 from webapp.web.security import message_headers
 from webapp.words import _l, gettext
@@ -27,8 +27,8 @@ def only_with_the_builtin_relay() -> None:
 def index() -> str:
     """The newest caught mails."""
     q, part = request.args.get("q", "")[:200], asked_slice()
-    rows = mailbox.find(q, limit=part.limit, offset=part.offset)
-    page = Page(rows, mailbox.count(q), number=part.number, size=part.size)
+    rows = mailbox.find(q, limit=part.limit, offset=part.offset, by=person())
+    page = Page(rows, mailbox.count(q, by=person()), number=part.number, size=part.size)
     return render_template("mailbox/index.html", page=page, q=q)
 
 
@@ -36,7 +36,7 @@ def index() -> str:
 @needs(Right.VIEW)
 def mail(mail_id: int) -> str:
     """One mail; ?show= chooses which side of it."""
-    found = mailbox.opened(mail_id)
+    found = mailbox.opened(mail_id, by=person())
     sides = {
         "message": gettext("Message"),
         "text": gettext("Plain text"),
@@ -54,7 +54,7 @@ def mail(mail_id: int) -> str:
 @needs(Right.VIEW)
 def message(mail_id: int) -> Response:
     """The HTML of a mail alone, for the frame: it can do nothing, and loads pictures only when asked to."""
-    answer = message_headers(make_response(mailbox.opened(mail_id).html))
+    answer = message_headers(make_response(mailbox.opened(mail_id, by=person()).html))
     if request.args.get("pictures") != "1":
         answer.headers["Content-Security-Policy"] = WITHOUT_PICTURES
     return answer
