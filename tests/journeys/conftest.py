@@ -74,7 +74,9 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     var = tmp_path_factory.mktemp("product") / "var"
     port = free_port()
     environment = {
-        **{name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"}},
+        **{
+            name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"}
+        },
         "PORT": str(port),
         "SENDOFF_VAR": str(var),
         "DEMO": "1",
