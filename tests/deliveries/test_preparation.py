@@ -3,8 +3,10 @@ from sqlalchemy import text
 
 from tests.fixtures import T0
 from webapp.audience.models import Contact, ContactList, ListMember, Subscription, Suppression
+from webapp.content.fields import CONTACT_NAMES, contact_values
+from webapp.content.render import Tokens, thaw
 from webapp.db import db, transaction
-from webapp.deliveries import ledger, preparation, preparation_run
+from webapp.deliveries import ledger, personalise, preparation, preparation_run
 from webapp.deliveries.editing_guard import changed
 from webapp.deliveries.models import (
     Chunk,
@@ -262,3 +264,62 @@ def test_what_lost_its_worker_is_queued_again(make_delivery, prepare):
         preparation_id = preparation.prepare(delivery.id, by=prepare.by, at=T0)
     assert preparation.sweep(at=T0) == []
     assert preparation.sweep(at=T0 + 2 * preparation.UNBEGUN) == [preparation_id]
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("Hello {{ first_name }}", 1),
+        ("{{ first_name | default('friend') | upper }} {{ _click }}", 3),
+        ("No fields", 0),
+        ("{% if language == 'nb' %}Hei{% endif %}", None),
+        ("{% for x in things %}{{ x }}{% endfor %}", None),
+        ("{{ loyalty.tier }}", None),
+        ("{{ things | join }}", None),
+    ],
+)
+def test_only_templates_that_show_plain_fields_are_proven_by_argument(source, shown):
+    assert personalise.count_shown(source) == shown
+
+
+def test_a_value_that_is_not_plain_is_not_proven_by_argument_but_made(make_delivery, prepare):
+    delivery = make_delivery(size=5, subject="{{ tags | default('none') }}")
+    with transaction():
+        db.session.query(Contact).update({"attributes": {"tags": ["a"]}})
+    assert prepare(delivery) == "done"
+    codes = {line.code for line in db.session.query(PreparationLog)}
+    assert "personalised" in codes
+    assert "proven" not in codes
+
+
+def test_what_is_sent_is_what_was_frozen(make_delivery, prepare):
+    delivery = make_delivery(size=3)
+    prepare(delivery)
+    frozen = preparation.current(delivery).frozen
+    with transaction():
+        db.session.query(Contact).update({"first_name": "Changed"})
+    message = db.session.query(Message).order_by(Message.seq).first()
+    rendered = thaw(frozen["content"]).render(message.values, Tokens("c", "o", "u", "v"))
+    assert rendered.subject == "Hello P0"
+    assert "https://sendoff.example/c/c/1" in rendered.html
+    assert (frozen["from_address"], frozen["tracking"]) == ("news@fjellheim.example", "full")
+
+
+def test_values_in_sql_are_those_of_the_preview(make_delivery, prepare):
+    fields = ("first_name", "last_name", "name", "email", "language", "country", "company", "tier", "missing")
+    wanted = " ".join(f"{{{{ {name} }}}}" for name in fields if name != "missing")
+    delivery = make_delivery(size=4, subject=wanted)
+    with transaction():
+        people = db.session.query(Contact).order_by(Contact.id).all()
+        people[0].last_name, people[0].attributes = "Solberg", {"tier": "gold", "name": "Own name"}
+        people[1].first_name, people[1].last_name, people[1].attributes = "", "Lind", {"first_name": "Attribute"}
+        people[2].first_name, people[2].attributes = "", {"tier": None, "company": ""}
+        people[3].attributes = {"tier": 7, "language": "nb"}
+        columns = {
+            person.id: ({name: getattr(person, name) for name in CONTACT_NAMES if name != "name"}, person.attributes)
+            for person in people
+        }
+    assert prepare(delivery) == "done"
+    for message in db.session.query(Message):
+        known = contact_values(*columns[message.contact_id])
+        assert message.values == {name: value for name, value in known.items() if name in fields}

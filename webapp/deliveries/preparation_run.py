@@ -15,10 +15,9 @@ from webapp.accounts.models import User
 from webapp.accounts.rights import Right
 from webapp.content.checks import Checked
 from webapp.content.limits import HTML_ERROR_BYTES
-from webapp.content.problems import TemplateProblem
 from webapp.content.render import Compiled
 from webapp.db import db, transaction
-from webapp.deliveries import moves, preparation_check, preparation_freeze
+from webapp.deliveries import moves, personalise, preparation_check, preparation_freeze
 from webapp.deliveries import preparation_target as targeting
 from webapp.deliveries.models import Delivery, Preparation, PreparationLog
 from webapp.deliveries.pulse import Pulse, progress, write_lines
@@ -195,42 +194,33 @@ def _figures(work: Work, counts: dict[str, int]) -> None:
 def _personalise(work: Work) -> Compiled:
     report, of = work.report, work.report.figures["to_deliver"]
     report.begin("personalise", of=of)
-    if work.checked.compiled is None:
+    compiled = work.checked.compiled
+    if compiled is None:
         preparation_check.tell(work.checked, report=report)
         raise Critical("content_unreadable")
-    failed = _render_all(work, work.checked.compiled)
-    report.end(count=of)
-    if failed:
-        first = next(iter(failed.items()))
-        level = "error" if len(failed) > FAILED_SHARE * of else "warning"
-        report.line(level, "personalisation_failed", count=len(failed), of=of, contact=first[0], problem=first[1])
-        if level == "error":
-            raise Critical("personalisation_failed", count=len(failed), of=of)
-        targeting.exclude_failed(work.preparation_id, failed=failed)
-        _figures(work, targeting.counts(work.preparation_id))
-    report.line("info", "personalised", count=of - len(failed))
-    return work.checked.compiled
-
-
-def _render_all(work: Work, compiled: Compiled) -> dict[int, str]:
-    """Make every message once; return those that could not be made, with the reason."""
-    failed: dict[int, str] = {}
-    done, largest = 0, 0
-    for batch in targeting.to_personalise(work.preparation_id):
-        for contact_id, values in batch:
-            try:
-                rendered = compiled.render(values)
-            except TemplateProblem as problem:
-                failed[contact_id] = str(problem)
-            else:
-                largest = max(largest, len(rendered.html))
-        done += len(batch)
-        work.report.progress(done)
-    if largest > HTML_ERROR_BYTES:
-        params = {"size": round(largest / 1024), "limit": HTML_ERROR_BYTES // 1024}
-        work.report.line("error", "message_too_large", **params)
+    proof = personalise.prove(work.preparation_id, compiled=compiled, report=report)
+    if proof.failed:
+        _leave_out_failed(work, proof)
+    if proof.largest > HTML_ERROR_BYTES:
+        params = {"size": round(proof.largest / 1024), "limit": HTML_ERROR_BYTES // 1024}
+        report.line("error", "message_too_large", **params)
         raise Critical("message_too_large", **params)
-    return failed
+    report.end(count=of - len(proof.failed))
+    report.line(
+        "info", "proven" if proof.by_argument else "personalised", count=of - len(proof.failed), made=proof.made
+    )
+    return compiled
+
+
+def _leave_out_failed(work: Work, proof: personalise.Proof) -> None:
+    report, of, count = work.report, work.report.figures["to_deliver"], len(proof.failed)
+    first, problem = next(iter(proof.failed.items()))
+    level = "error" if count > FAILED_SHARE * of else "warning"
+    report.line(level, "personalisation_failed", count=count, of=of, contact=first, problem=problem)
+    if level == "error":
+        raise Critical("personalisation_failed", count=count, of=of)
+    targeting.exclude_failed(work.preparation_id, failed=proof.failed)
+    _figures(work, targeting.counts(work.preparation_id))
 
 
 def _freeze(work: Work, compiled: Compiled) -> None:

@@ -96,7 +96,11 @@ def values_sql(fields: Collection[str]) -> tuple[str, dict[str, str]]:
 
 def _value(name: str, own: str) -> str:
     if name == "name":
-        both = "concat_ws(' ', nullif(c.first_name, ''), nullif(c.last_name, ''))"
+        parts = (
+            f"coalesce(nullif(c.{part}, ''), nullif(c.attributes ->> '{part}', ''))"
+            for part in ("first_name", "last_name")
+        )
+        both = f"concat_ws(' ', {', '.join(parts)})"
         return f"coalesce({own}, to_jsonb(nullif({both}, '')))"
     if name in CONTACT_NAMES:
         column = "btrim(c.email)" if name == "email" else f"c.{name}"
@@ -116,11 +120,12 @@ def existing_attributes(names: Collection[str]) -> set[str]:
     return {row.name for row in rows}
 
 
-def to_personalise(preparation_id: int) -> Iterator[list[tuple[int, dict[str, Any]]]]:
-    """Yield those to be delivered in batches of (contact id, values), streamed."""
+def to_personalise(preparation_id: int, *, most: int | None = None) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+    """Yield those to be delivered in batches of (contact id, values), streamed; `most`: only so many of them."""
+    query = f'SELECT contact_id, "values" FROM {verdict_table(preparation_id)} WHERE cause IS NULL LIMIT %s'
     with driver().cursor(name=f"verdicts_{int(preparation_id)}") as cursor:
         cursor.itersize = BATCH
-        cursor.execute(f'SELECT contact_id, "values" FROM {verdict_table(preparation_id)} WHERE cause IS NULL')  # type: ignore[arg-type, unused-ignore]
+        cursor.execute(query, [most])  # type: ignore[arg-type, unused-ignore]
         while batch := cursor.fetchmany(BATCH):
             yield batch
 

@@ -34,6 +34,9 @@ LINES: dict[str, LazyString] = {
     "rule": _l("%(cause)s: %(count)s left out"),
     "rules": _l("Rules done: %(targeted)s targeted, %(to_deliver)s to deliver, %(to_exclude)s to exclude"),
     "personalised": _l("%(count)s messages made once: each can be made"),
+    "proven": _l(
+        "%(count)s messages can be made: the content only shows plain fields, and every value fits. %(made)s were made to see."
+    ),
     "personalisation_failed": _l(
         "%(count)s of %(of)s messages could not be made. The first is that of contact %(contact)s: %(problem)s"
     ),
