@@ -5,6 +5,7 @@ from tests.fixtures import T0
 from webapp.accounts.models import Folder
 from webapp.db import db, transaction
 from webapp.deliveries.models import Delivery, Proof
+from webapp.deliveries.proofs import latest_news
 from webapp.deliveries.states import State
 from webapp.mail.models import Relay
 
@@ -235,6 +236,23 @@ def test_a_proof_of_what_cannot_be_read_is_refused(as_role, make_delivery, relay
     answer = as_role().post(f"/deliveries/{delivery.id}/test", data=data)
     assert answer.status_code == 422
     assert "Mend the content first" in answer.text
+
+
+def test_news_of_proofs_differ_when_something_has_become_of_one(as_role, make_delivery, relay):
+    delivery = make_delivery()
+    before = latest_news(delivery.id)
+    as_role().post(f"/deliveries/{delivery.id}/test", data={"addresses": "a@example.com", "contact": ""})
+    asked = latest_news(delivery.id)
+    with transaction():
+        db.session.scalars(select(Proof)).one().finished_at = T0
+    assert len({before, asked, latest_news(delivery.id)}) == 3
+
+
+def test_the_chosen_contact_stays_after_saving(as_role, make_delivery):
+    delivery = make_delivery()
+    data = {"html": delivery.html, "text": delivery.text, "as": "5", "find": "ann"}
+    answer = as_role().post(f"/deliveries/{delivery.id}/content", data=data)
+    assert answer.location == f"/deliveries/{delivery.id}/content?as=5&find=ann"
 
 
 def test_a_contact_can_be_found_for_a_proof(as_role, make_delivery, relay):

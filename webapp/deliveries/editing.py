@@ -1,6 +1,7 @@
 """The pages where a delivery is made: new, Setup and Audience. Content and Test stand in files of their own."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, flash, redirect, render_template, request
 from sqlalchemy import func, select
@@ -57,7 +58,8 @@ def after_save(delivery_id: int, step: str, *, sent: bool, was: str) -> Response
     else:
         flash(gettext("Saved."), "ok")
     following = NAMES[NAMES.index(step) + 1] if "next" in request.form else step
-    return redirect(step_href(delivery_id, following), code=303)
+    shown = {name: request.form[name] for name in ("as", "find") if request.form.get(name) and following == step}
+    return redirect(step_href(delivery_id, following) + (f"?{urlencode(shown)}" if shown else ""), code=303)
 
 
 def log_change(delivery: Delivery, action: str, **detail: Any) -> None:

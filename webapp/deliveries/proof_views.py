@@ -12,7 +12,7 @@ from webapp.deliveries.access import get_delivery
 from webapp.deliveries.editing import step_context
 from webapp.deliveries.forms import ProofForm
 from webapp.deliveries.models import Delivery
-from webapp.deliveries.proofs import proofs_of, request_proofs
+from webapp.deliveries.proofs import latest_news, proofs_of, request_proofs
 from webapp.errors import Conflict, Invalid
 from webapp.web import live
 from webapp.web.forms import options, shown_again
@@ -22,10 +22,10 @@ from webapp.words import ngettext
 bp = Blueprint("proofs", __name__, url_prefix="/deliveries")
 
 
-@live.fragment("user", "proofs", quiet=True)
-def _moved(_user_id: int) -> str:
-    """Tell who asked for a proof that something has become of it."""
-    return "moved"
+@live.fragment("delivery", "proofs", quiet=True)
+def moved(delivery_id: int) -> str:
+    """Tell those who look at the proofs of a delivery that something has become of one."""
+    return latest_news(delivery_id)
 
 
 @bp.get("/<int:delivery_id>/test")

@@ -14,6 +14,7 @@ from webapp.deliveries.facts import check_delivery
 from webapp.deliveries.models import Proof
 from webapp.deliveries.preparation_check import usable_relay
 from webapp.errors import Conflict, Invalid, NotAllowed
+from webapp.events import announce
 from webapp.mail.addresses import parse_address
 from webapp.queue import later
 from webapp.words import _l
@@ -59,6 +60,7 @@ def request_proofs(
     db.session.flush()
     for proof in proofs:
         later("mail.proof", proof.id)
+    announce("delivery", delivery_id)
     return proofs
 
 
@@ -66,3 +68,11 @@ def proofs_of(delivery_id: int, *, limit: int = 50) -> Sequence[Proof]:
     """Give the latest proofs of a delivery, newest first."""
     query = select(Proof).where(Proof.delivery_id == delivery_id).order_by(Proof.id.desc())
     return db.session.scalars(query.limit(limit)).all()
+
+
+def latest_news(delivery_id: int) -> str:
+    """Give a word that differs whenever something has become of a proof of this delivery."""
+    last, done = db.session.execute(
+        select(func.max(Proof.id), func.max(Proof.finished_at)).where(Proof.delivery_id == delivery_id)
+    ).one()
+    return f"{last}-{done.timestamp() if done else 0}"
