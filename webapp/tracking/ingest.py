@@ -20,6 +20,7 @@ from webapp.tracking.hits import CLICK, STREAM, UNSUBSCRIBE, Raw, unpack
 from webapp.tracking.machines import HUMAN
 from webapp.tracking.reactions import Judged
 
+FOLD_LOCK = 7_362_003  # first half of the advisory lock, the delivery is the second
 _ZERO = timedelta(0)
 _AROUND = 2 * machines.BURST_WINDOW
 _NOT_OUT_YET = frozenset({Outcome.WAITING, Outcome.RETRYING})
@@ -61,6 +62,11 @@ def fold_inbox(*, limit: int) -> int:
     return len(rows)
 
 
+def hold(delivery_id: int) -> None:
+    """Keep others from folding hits of this delivery in (or counting them again) until this transaction ends."""
+    db.session.execute(text("SELECT pg_advisory_xact_lock(:lock, :id)"), {"lock": FOLD_LOCK, "id": delivery_id})
+
+
 def fold(batch: Sequence[Raw]) -> None:
     """Fold hits in, in the open transaction, and announce the deliveries that they belong to."""
     by_delivery: dict[int, list[Raw]] = defaultdict(list)
@@ -69,6 +75,7 @@ def fold(batch: Sequence[Raw]) -> None:
     modes = _modes(by_delivery.keys())
     for delivery_id in sorted(modes):  # always in this order: two transactions never wait for each other
         mode = modes[delivery_id]
+        hold(delivery_id)
         hits = [raw for raw in by_delivery[delivery_id] if mode != "none" or raw.kind == UNSUBSCRIBE]
         if mode == "aggregate":
             _fold_nameless(delivery_id, hits)

@@ -1,0 +1,225 @@
+"""Compute stats: count everything again from what is written down for each recipient, say what differed, correct it.
+
+It may run while messages go out. Two locks make what is counted one moment: the fold lock keeps hits out, then the counter
+row is held, so that no batch of outcomes can be half in (it is written and counted in one transaction, or not at all).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, text, update
+
+from webapp.db import db
+from webapp.deliveries import ledger
+from webapp.deliveries.ledger import FIELDS, Ledger
+from webapp.deliveries.models import Counter, Delivery
+from webapp.deliveries.states import Outcome
+from webapp.errors import Conflict
+from webapp.events import announce
+from webapp.tracking import ingest
+from webapp.words import LazyString, _l
+
+#: What has no rows to count it from here keeps its figure.
+_KEPT = ("bounced", "complained")
+_BY_STATUS = {
+    Outcome.SENT: "sent",
+    Outcome.FAILED: "failed",
+    Outcome.CANCELLED: "cancelled",
+    Outcome.EXCLUDED_LATE: "excluded_late",
+    Outcome.UNCONFIRMED: "unconfirmed",
+}
+_REACTIONS = ("opened", "opened_human", "clicked", "clicked_human", "unsubscribed")
+
+WORDS: dict[str, LazyString] = {
+    "targeted": _l("Targeted"),
+    "excluded": _l("Excluded"),
+    "excluded_late": _l("Left out at the moment of sending"),
+    "waiting": _l("Waiting"),
+    "sending": _l("Being sent"),
+    "retrying": _l("To be tried again"),
+    "sent": _l("Sent"),
+    "failed": _l("Failed"),
+    "cancelled": _l("Cancelled"),
+    "unconfirmed": _l("Unconfirmed"),
+    "bounced": _l("Bounced"),
+    "opened": _l("Opens, human and automated"),
+    "opened_human": _l("Opens, human"),
+    "clicked": _l("Clicks, human and automated"),
+    "clicked_human": _l("Clicks, human"),
+    "unsubscribed": _l("Unsubscribed"),
+    "complained": _l("Complaints"),
+    "reactions": _l("Recipients whose first open or click was wrong"),
+    "links": _l("Links with a wrong count"),
+    "minutes": _l("Minutes with a wrong count"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A figure that was wrong; `name` is a key of WORDS. For reactions, links and minutes: `was` is how many were wrong."""
+
+    name: str
+    was: int
+    now: int
+
+
+def recount(delivery_id: int, *, at: datetime) -> list[Difference]:
+    """Count a delivery again, in the open transaction, and correct it; return what differed."""
+    ingest.hold(delivery_id)
+    held = db.session.scalar(
+        select(Counter.delivery_id).where(Counter.delivery_id == delivery_id).with_for_update().limit(1)
+    )
+    if held is None:
+        raise Conflict(_l("There is nothing to count yet: the delivery has not been prepared."))
+    nameless = db.session.scalar(select(Delivery.tracking).where(Delivery.id == delivery_id)) == "aggregate"
+    was = ledger.read(delivery_id)
+    repaired = [] if nameless else _repair("reactions", _REACTIONS_AGAIN, delivery_id)
+    counted = _count_messages(delivery_id) | _count_reactions(delivery_id, nameless=nameless)
+    now = Ledger(**{name: getattr(was, name) for name in _KEPT}, **counted)
+    found = [
+        Difference(name, getattr(was, name), getattr(now, name))
+        for name in FIELDS
+        if getattr(was, name) != getattr(now, name)
+    ]
+    if found:
+        values = {difference.name: difference.now for difference in found}
+        db.session.execute(
+            update(Counter).where(Counter.delivery_id == delivery_id).values(values | {"updated_at": at})
+        )
+    found += repaired + _repair("links", _LINKS_AGAIN, delivery_id)
+    found += _repair("minutes", _NAMELESS_MINUTES_AGAIN if nameless else _MINUTES_AGAIN, delivery_id)
+    announce("delivery", delivery_id)
+    return found
+
+
+def _count_messages(delivery_id: int) -> dict[str, int]:
+    by_status = _counts("SELECT status, count(*) FROM message WHERE delivery_id = :id GROUP BY status", delivery_id)
+    claimed = _counts(_CLAIMED, delivery_id)
+    excluded = db.session.scalar(text("SELECT count(*) FROM exclusion WHERE delivery_id = :id"), {"id": delivery_id})
+    counted = {name: by_status.get(status, 0) for status, name in _BY_STATUS.items()}
+    waiting, retrying = Outcome.WAITING, Outcome.RETRYING
+    return counted | {
+        "targeted": sum(by_status.values()) + (excluded or 0),
+        "excluded": excluded or 0,
+        "waiting": by_status.get(waiting, 0) - claimed.get(waiting, 0),
+        "retrying": by_status.get(retrying, 0) - claimed.get(retrying, 0),
+        "sending": sum(claimed.values()),
+    }
+
+
+def _counts(statement: str, delivery_id: int) -> dict[int, int]:
+    return {status: number for status, number in db.session.execute(text(statement), {"id": delivery_id})}  # noqa: C416
+
+
+def _count_reactions(delivery_id: int, *, nameless: bool) -> Mapping[str, int]:
+    row = db.session.execute(_NAMELESS if nameless else _REACTED, {"id": delivery_id}).one()
+    return dict(zip(_REACTIONS, row, strict=True))
+
+
+def _repair(name: str, statement: str, delivery_id: int) -> list[Difference]:
+    changed = len(db.session.execute(text(statement), {"id": delivery_id}).all())
+    return [Difference(name, changed, 0)] if changed else []
+
+
+#: Messages of chunks that a worker holds, and that have no outcome yet.
+_CLAIMED = """
+    SELECT message.status, count(*)
+    FROM chunk
+    CROSS JOIN LATERAL unnest(coalesce(chunk.seqs, ARRAY(SELECT generate_series(chunk.first_seq, chunk.last_seq)))) AS held
+    JOIN message ON message.delivery_id = chunk.delivery_id AND message.seq = held
+    WHERE chunk.delivery_id = :id AND chunk.lease_token IS NOT NULL AND message.status IN (0, 4)
+    GROUP BY message.status
+"""
+
+_REACTED = text("""
+    SELECT count(opened_at), count(opened_human_at), count(clicked_at), count(clicked_human_at), count(unsubscribed_at)
+    FROM reaction WHERE delivery_id = :id
+""")
+
+_NAMELESS = text("""
+    SELECT count(*) FILTER (WHERE kind = 'open'), count(*) FILTER (WHERE kind = 'open' AND verdict = 'human'),
+           count(*) FILTER (WHERE kind = 'click'), count(*) FILTER (WHERE kind = 'click' AND verdict = 'human'),
+           count(*) FILTER (WHERE kind = 'unsubscribe')
+    FROM hit WHERE delivery_id = :id
+""")
+
+#: The firsts of every recipient from the hits; RETURNING one row for each that was wrong.
+_REACTIONS_AGAIN = """
+    WITH again AS (
+        SELECT seq,
+               min(at) FILTER (WHERE kind <> 'unsubscribe') AS opened_at,
+               min(at) FILTER (WHERE kind <> 'unsubscribe' AND verdict = 'human') AS opened_human_at,
+               min(at) FILTER (WHERE kind = 'click') AS clicked_at,
+               min(at) FILTER (WHERE kind = 'click' AND verdict = 'human') AS clicked_human_at,
+               min(at) FILTER (WHERE kind = 'unsubscribe') AS unsubscribed_at
+        FROM hit WHERE delivery_id = :id AND seq IS NOT NULL GROUP BY seq
+    ), gone AS (
+        DELETE FROM reaction WHERE delivery_id = :id AND NOT EXISTS (SELECT FROM again WHERE again.seq = reaction.seq)
+        RETURNING seq
+    ), put AS (
+        INSERT INTO reaction AS r (delivery_id, seq, opened_at, opened_human_at, clicked_at, clicked_human_at, unsubscribed_at)
+        SELECT :id, again.* FROM again
+        ON CONFLICT (delivery_id, seq) DO UPDATE SET opened_at = EXCLUDED.opened_at,
+            opened_human_at = EXCLUDED.opened_human_at, clicked_at = EXCLUDED.clicked_at,
+            clicked_human_at = EXCLUDED.clicked_human_at, unsubscribed_at = EXCLUDED.unsubscribed_at
+        WHERE (r.opened_at, r.opened_human_at, r.clicked_at, r.clicked_human_at, r.unsubscribed_at)
+            IS DISTINCT FROM (EXCLUDED.opened_at, EXCLUDED.opened_human_at, EXCLUDED.clicked_at,
+                              EXCLUDED.clicked_human_at, EXCLUDED.unsubscribed_at)
+        RETURNING r.seq
+    )
+    SELECT seq FROM gone UNION ALL SELECT seq FROM put
+"""
+
+_LINKS_AGAIN = """
+    UPDATE link SET clicks = again.clicks, clicked = again.clicked
+    FROM (
+        SELECT link.no, count(hit.id) AS clicks,
+               CASE WHEN count(hit.seq) > 0 THEN count(DISTINCT hit.seq) FILTER (WHERE hit.verdict = 'human')
+                    ELSE count(hit.id) FILTER (WHERE hit.verdict = 'human') END AS clicked
+        FROM link LEFT JOIN hit ON hit.delivery_id = link.delivery_id AND hit.link_no = link.no AND hit.kind = 'click'
+        WHERE link.delivery_id = :id GROUP BY link.no
+    ) again
+    WHERE link.delivery_id = :id AND link.no = again.no AND (link.clicks, link.clicked) <> (again.clicks, again.clicked)
+    RETURNING link.no
+"""
+
+
+def _minutes(source: str) -> str:
+    """Return the statement that sets the five columns of reactions in `minute` from (minute, five counts) of `source`."""
+    columns = ", ".join(_REACTIONS)
+    return f"""
+        WITH facts AS ({source}),
+        again AS (
+            SELECT minute, {", ".join(f"sum({name})::integer AS {name}" for name in _REACTIONS)} FROM facts GROUP BY minute
+        ), emptied AS (
+            UPDATE minute SET {", ".join(f"{name} = 0" for name in _REACTIONS)}
+            WHERE delivery_id = :id AND ({columns}) <> (0, 0, 0, 0, 0)
+              AND NOT EXISTS (SELECT FROM again WHERE again.minute = minute.minute)
+            RETURNING minute
+        ), put AS (
+            INSERT INTO minute AS m (delivery_id, minute, {columns}) SELECT :id, minute, {columns} FROM again
+            ON CONFLICT (delivery_id, minute) DO UPDATE SET {", ".join(f"{name} = EXCLUDED.{name}" for name in _REACTIONS)}
+            WHERE ({", ".join(f"m.{name}" for name in _REACTIONS)})
+                IS DISTINCT FROM ({", ".join(f"EXCLUDED.{name}" for name in _REACTIONS)})
+            RETURNING m.minute
+        )
+        SELECT minute FROM emptied UNION ALL SELECT minute FROM put
+    """
+
+
+def _first(column: str, position: int) -> str:
+    counts = ", ".join(f"{int(index == position)} AS {name}" for index, name in enumerate(_REACTIONS))
+    return (
+        f"SELECT date_trunc('minute', {column}) AS minute, {counts} FROM reaction "
+        f"WHERE delivery_id = :id AND {column} IS NOT NULL"
+    )
+
+
+_MINUTES_AGAIN = _minutes(" UNION ALL ".join(_first(f"{name}_at", index) for index, name in enumerate(_REACTIONS)))
+_NAMELESS_MINUTES_AGAIN = _minutes("""
+    SELECT date_trunc('minute', at) AS minute, (kind = 'open')::integer AS opened,
+           (kind = 'open' AND verdict = 'human')::integer AS opened_human, (kind = 'click')::integer AS clicked,
+           (kind = 'click' AND verdict = 'human')::integer AS clicked_human, (kind = 'unsubscribe')::integer AS unsubscribed
+    FROM hit WHERE delivery_id = :id
+""")
