@@ -4,7 +4,6 @@ It may run while messages go out. Two locks make what is counted one moment: the
 row is held, so that no batch of outcomes can be half in (it is written and counted in one transaction, or not at all).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -112,7 +111,7 @@ def _counts(statement: str, delivery_id: int) -> dict[int, int]:
     return {status: number for status, number in db.session.execute(text(statement), {"id": delivery_id})}  # noqa: C416
 
 
-def _count_reactions(delivery_id: int, *, nameless: bool) -> Mapping[str, int]:
+def _count_reactions(delivery_id: int, *, nameless: bool) -> dict[str, int]:
     row = db.session.execute(_NAMELESS if nameless else _REACTED, {"id": delivery_id}).one()
     return dict(zip(_REACTIONS, row, strict=True))
 

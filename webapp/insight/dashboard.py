@@ -1,0 +1,123 @@
+"""Everything the overview of a delivery shows, read at one moment from a handful of rows (no recipient is read)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+
+from webapp.accounts.models import User
+from webapp.db import db
+from webapp.deliveries import ledger as the_ledger
+from webapp.deliveries import reasons
+from webapp.deliveries.ledger import Ledger
+from webapp.deliveries.models import Delivery, Link, Preparation
+from webapp.deliveries.states import FINAL, State
+from webapp.insight import kpis, series
+from webapp.insight.kpis import Figure, Pace
+from webapp.insight.series import Series
+
+#: How long after the end of a delivery the charts by minute still follow it.
+AFTERWARDS = timedelta(hours=1)
+_SPARK_POINTS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """The figures of a delivery at one moment."""
+
+    delivery: Delivery
+    ledger: Ledger
+    figures: Mapping[str, Figure]
+    pace: Pace
+    series: Series
+    sparks: Series
+    at: datetime
+
+    @property
+    def moving(self) -> bool:
+        """Messages go out."""
+        return self.delivery.state == State.SENDING
+
+    @property
+    def ended(self) -> bool:
+        return self.delivery.state in FINAL
+
+    @property
+    def done(self) -> int:
+        """Messages that have been sent or have failed, or will never leave."""
+        return self.ledger.done
+
+    @property
+    def reason(self) -> str:
+        """Why the delivery is where it is, in words, or nothing."""
+        return reasons.words(self.delivery.state_reason, self.delivery.state_params)
+
+
+def dashboard(delivery: Delivery, *, at: datetime) -> Dashboard:
+    """Return the dashboard of a delivery that has been confirmed."""
+    ledger = the_ledger.read(delivery.id)
+    started = delivery.started_at or delivery.confirmed_at or delivery.state_since
+    ended = delivery.finished_at if delivery.state in FINAL else None
+    minutes = series.minutes_of(delivery.id)
+    charted = _spread(minutes, started=started, ended=ended, at=at, points=series.POINTS)
+    sparks = _spread(minutes, started=started, ended=ended, at=at, points=_SPARK_POINTS)
+    return Dashboard(
+        delivery=delivery,
+        ledger=ledger,
+        figures=kpis.figures(ledger, points=sparks.columns),
+        pace=kpis.pace(
+            ledger,
+            minutes=series.attempted(minutes),
+            started_at=delivery.started_at,
+            ended_at=ended,
+            moving=delivery.state == State.SENDING,
+            at=at,
+        ),
+        series=charted,
+        sparks=sparks,
+        at=at,
+    )
+
+
+def _spread(
+    minutes: Mapping[datetime, Mapping[str, int]],
+    *,
+    started: datetime,
+    ended: datetime | None,
+    at: datetime,
+    points: int,
+) -> Series:
+    end = max(min(at, ended + AFTERWARDS) if ended else at, started)
+    return series.spread(minutes, start=started, end=end, step=series.step_for(end - started, points=points))
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What stands beside the figures: names and numbers that do not move."""
+
+    preparation: Preparation | None
+    confirmed_by: str | None
+    lists: Sequence[str]
+    without: Sequence[str]
+    links: int
+
+
+def around(delivery: Delivery) -> Around:
+    """Return what the blocks Audience, Schedule and Preparation show."""
+    preparation = db.session.get(Preparation, delivery.preparation_id) if delivery.preparation_id else None
+    confirmed_by = None
+    if delivery.confirmed_by_id is not None:
+        confirmed_by = db.session.scalar(select(User.name).where(User.id == delivery.confirmed_by_id))
+    return Around(
+        preparation=preparation,
+        confirmed_by=confirmed_by,
+        lists=[target.contact_list.name for target in delivery.targets if not target.excluded],
+        without=[target.contact_list.name for target in delivery.targets if target.excluded],
+        links=count_links(delivery.id),
+    )
+
+
+def count_links(delivery_id: int) -> int:
+    """Return how many tracked links the message has."""
+    return db.session.scalar(select(func.count()).select_from(Link).where(Link.delivery_id == delivery_id)) or 0
