@@ -17,6 +17,8 @@ from webapp.accounts import views as accounts
 from webapp.db import db
 from webapp.deliveries import actions, confirm_views, content_views, editing, prepare_views, proof_views
 from webapp.deliveries import views as deliveries
+from webapp.insight import live_views as insight_live
+from webapp.insight import views as insight
 from webapp.insight import wall_views as wall
 from webapp.local import views as mailbox
 from webapp.settings import Settings, use
@@ -96,6 +98,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         editing.bp,
         deliveries.bp,
         health.bp,
+        insight.bp,
         mailbox.bp,
         own.bp,
         settings_pages.bp,
@@ -106,4 +109,4 @@ def blueprints() -> tuple[Blueprint, ...]:
     )
 
 
-__all__ = ["create_app", "models"]
+__all__ = ["create_app", "insight_live", "models"]

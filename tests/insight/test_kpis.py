@@ -45,14 +45,13 @@ def test_there_is_no_share_of_nothing():
 def test_the_rate_is_that_of_the_last_minute_and_tells_when_it_will_be_done():
     at = T0 + timedelta(minutes=5, seconds=30)
     minutes = {T0 + n * MINUTE: 100 for n in range(5)} | {T0 + 5 * MINUTE: 50}
-    assert rate_now(minutes, started_at=T0, at=at) == 100
+    assert rate_now(minutes, at=at) == 100
     found = pace(LEDGER, minutes=minutes, started_at=T0, ended_at=None, moving=True, at=at)
     assert (found.per_minute, found.left, found.done_at) == (100, timedelta(minutes=2), at + timedelta(minutes=2))
 
 
-def test_in_the_first_seconds_the_rate_is_not_thinned_by_a_minute_that_was_not():
-    at = T0 + timedelta(seconds=40)
-    assert rate_now({T0: 50}, started_at=T0 + timedelta(seconds=30), at=at) == 300
+def test_in_the_first_seconds_the_rate_is_scaled_up():
+    assert rate_now({T0: 50}, at=T0 + timedelta(seconds=30)) == 100
 
 
 def test_while_nothing_moves_there_is_no_time_left_to_tell():

@@ -64,7 +64,7 @@ def moves_of(delivery_id: int) -> Sequence[Move]:
 def move_words(move: Move) -> str:
     """Say a move in one sentence: the new state, and who made it."""
     state = STATE_WORDS[State(move.to_state)]
-    return gettext("%(state)s, by %(name)s", state=state, name=move.user_name or gettext("Sendoff itself"))
+    return str(gettext("%(state)s, by %(name)s", state=state, name=move.user_name or gettext("Sendoff itself")))
 
 
 def reason_words(move: Move) -> str:

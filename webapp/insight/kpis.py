@@ -6,9 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from webapp.deliveries.ledger import Ledger
-
-#: The rate is what went out in the last minute, more exactly since the start of the minute before this one.
-RATE_WINDOW = timedelta(minutes=1)
+from webapp.deliveries.pace import sliding
 
 
 class Of(StrEnum):
@@ -117,16 +115,15 @@ def pace(
     if not moving:
         average = ledger.attempted / max(elapsed / timedelta(minutes=1), 1 / 60) if ended_at else 0
         return Pace(round(average), elapsed, None, None)
-    rate = rate_now(minutes, started_at=started_at, at=at)
+    rate = rate_now(minutes, at=at)
     if rate <= 0 or not ledger.remaining:
         return Pace(round(rate), elapsed, None, None)
     left = timedelta(minutes=ledger.remaining / rate)
     return Pace(round(rate), elapsed, left, at + left)
 
 
-def rate_now(minutes: Mapping[datetime, int], *, started_at: datetime, at: datetime) -> float:
-    """Return messages a minute over this minute so far and the one before it."""
+def rate_now(minutes: Mapping[datetime, int], *, at: datetime) -> float:
+    """Return messages a minute over the last 60 seconds."""
     this = at.replace(second=0, microsecond=0)
-    since = max(this - RATE_WINDOW, started_at)
-    seconds = max((at - since).total_seconds(), 1.0)
-    return 60 * sum(count for minute, count in minutes.items() if minute >= this - RATE_WINDOW) / seconds
+    elapsed = (at - this).total_seconds()
+    return sliding(minutes.get(this, 0), minutes.get(this - timedelta(minutes=1)), elapsed=elapsed)
