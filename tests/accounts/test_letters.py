@@ -48,6 +48,14 @@ def test_an_unknown_address_gets_the_same_answer_and_no_letter(client, maja):
     assert list(db.session.scalars(select(Letter.to_address))) == ["maja@example.com"]
 
 
+def test_the_page_behind_a_link_is_in_the_language_of_its_user(client, maja):
+    with transaction():
+        maja.locale = "sv"
+    client.post("/forgot-password", data={"email": "maja@example.com"})
+    assert '<html lang="sv">' in client.get(link()).text
+    assert '<html lang="nl">' in client.get("/forgot-password", headers={"Accept-Language": "nl"}).text
+
+
 def test_letters_are_not_written_without_end(client, maja):
     answers = [client.post("/forgot-password", data={"email": "maja@example.com"}).status_code for _ in range(5)]
     assert answers == [200, 200, 200, 429, 429]

@@ -38,7 +38,10 @@ def init_app(app: Flask) -> None:
 
 
 def language() -> str:
-    """Return the language code: the user's own, else what the browser asks for, else English."""
+    """Return the language code: that of the letter being written, the user's own, what the browser asks for, or English."""
+    spoken = g.get("forced_babel_locale") if g else None
+    if spoken is not None:
+        return str(spoken.language)
     lens = current_lens()
     if lens:
         return lens.language
