@@ -1,7 +1,24 @@
 """Marks words for translation where no request is near; they are translated when they are shown."""
 
-from flask_babel import LazyString, gettext, ngettext
-from flask_babel import force_locale as speaking  # for a letter: in its reader's language, not in that of the request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from flask_babel import LazyString, force_locale, gettext, ngettext
 from flask_babel import lazy_gettext as _l
 
-__all__ = ["LazyString", "_l", "gettext", "ngettext", "speaking"]
+spoken: ContextVar[str | None] = ContextVar("spoken", default=None)
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Write what is for somebody else, such as a letter, in that person's language and not in that of the request."""
+    before = spoken.set(language)
+    try:
+        with force_locale(language):
+            yield
+    finally:
+        spoken.reset(before)
+
+
+__all__ = ["LazyString", "_l", "gettext", "ngettext", "speaking", "spoken"]

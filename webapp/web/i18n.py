@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from webapp import clock as the_clock
 from webapp.web import formats
-from webapp.words import gettext
+from webapp.words import gettext, spoken
 
 LANGUAGES = ("en", "nb", "sv", "nl")
 ACCEPTED = {"en": "en", "nb": "nb", "no": "nb", "nn": "nb", "da": "nb", "sv": "sv", "nl": "nl"}
@@ -39,9 +39,9 @@ def init_app(app: Flask) -> None:
 
 def language() -> str:
     """Return the language code: that of the letter being written, the user's own, what the browser asks for, or English."""
-    spoken = g.get("forced_babel_locale") if g else None
-    if spoken is not None:
-        return str(spoken.language)
+    forced = spoken.get()
+    if forced is not None:
+        return forced
     lens = current_lens()
     if lens:
         return lens.language
