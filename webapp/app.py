@@ -14,10 +14,13 @@ from webapp.accounts import own_views as own
 from webapp.accounts import sessions
 from webapp.accounts import settings_views as settings_pages
 from webapp.accounts import views as accounts
+from webapp.audience import contact_views, history, import_views, list_views, suppression_views, topic_views
+from webapp.audience import views as audience
 from webapp.db import db
 from webapp.deliveries import actions, confirm_views, content_views, editing, prepare_views, proof_views
 from webapp.deliveries import views as deliveries
 from webapp.insight import live_views as insight_live
+from webapp.insight import received
 from webapp.insight import views as insight
 from webapp.insight import wall_views as wall
 from webapp.local import views as mailbox
@@ -50,6 +53,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         part.init_app(app)
     login.init_app(app, sessions)
     security.init_app(app)  # after login: who was signed out meanwhile is asked to sign in, not told of a token
+    history.provide(received)
     for blueprint in blueprints():
         app.register_blueprint(blueprint)
     return app
@@ -94,11 +98,15 @@ def blueprints() -> tuple[Blueprint, ...]:
         audit.bp,
         actions.bp,
         confirm_views.bp,
+        audience.bp,
+        contact_views.bp,
         content_views.bp,
         editing.bp,
         deliveries.bp,
         health.bp,
         insight.bp,
+        import_views.bp,
+        list_views.bp,
         mailbox.bp,
         own.bp,
         settings_pages.bp,
@@ -106,6 +114,8 @@ def blueprints() -> tuple[Blueprint, ...]:
         tracking.bp,
         wall.bp,
         proof_views.bp,
+        suppression_views.bp,
+        topic_views.bp,
     )
 
 

@@ -39,7 +39,7 @@ def take(make_user: Callable[..., User]) -> Callable[..., Import]:
         data = content if isinstance(content, bytes) else content.encode()
         with transaction():
             found = uploads.receive(io.BytesIO(data), filename="people.csv", by=people[0], at=T0)
-            imports.map_columns(found, fields=fields or found.mapping["fields"], wishes=Wishes(**wishes))
+            imports.map_columns(found, fields=fields or found.mapping["fields"], wishes=Wishes(**wishes), by=people[0])
             imports.start(found, by=people[0], at=T0)
             import_id = found.id
         if run:

@@ -1,6 +1,6 @@
 """Contacts: one person each, found, made, edited, deleted, exported."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,12 +12,14 @@ from webapp.accounts import audit
 from webapp.accounts.models import User
 from webapp.audience import addresses, columns, search, suppression
 from webapp.audience.models import Contact, Import, Subscription
+from webapp.audience.rows import MAX_VALUE
 from webapp.audience.search import Wanted
 from webapp.db import db
 from webapp.errors import Invalid, NotFound
 from webapp.words import _l
 
 MOST_ATTRIBUTES = 100
+DELETED = "contact deleted"  # source of a suppression that outlives its contact
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,22 @@ def find(wanted: Wanted, *, order: str = "name", limit: int, offset: int = 0) ->
 def count(wanted: Wanted) -> int:
     """Return how many contacts are asked for."""
     return db.session.scalar(search.contacts(wanted).with_only_columns(func.count(), maintain_column_froms=True)) or 0
+
+
+def status_of(found: Contact) -> str:
+    """Return a contact's status, one of search.STATUSES."""
+    return str(db.session.scalar(select(search.status()).where(Contact.id == found.id)))
+
+
+def attributes_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Make attributes of what was typed as names and values; a name becomes a word that merge fields can use."""
+    found: dict[str, str] = {}
+    for at, (name, value) in enumerate(pairs):
+        if value.strip() and not name.strip():
+            raise Invalid(_l("“%(value)s” has no name.", value=value.strip()), field="attributes")
+        if value.strip():
+            found[columns.key_of(name, at)] = value.strip()[:MAX_VALUE]
+    return found
 
 
 def languages() -> Sequence[str]:
@@ -93,7 +111,7 @@ def change(found: Contact, *, facts: Facts, by: User, at: datetime) -> None:
 def remove(found: Contact, *, block: bool, by: User, at: datetime) -> None:
     """Delete a contact, its memberships and answers; `block` keeps its address from being written to again."""
     if block and found.email_norm:
-        suppression.suppress([found.email_norm], cause="unsubscribed", source="contact deleted", at=at, by=by)
+        suppression.suppress([found.email_norm], cause="unsubscribed", source=DELETED, at=at, by=by)
     audit.record("contact-deleted", by=by, at=at, object_type="contact", object_id=found.id, blocked=block)
     db.session.delete(found)
 

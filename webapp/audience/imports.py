@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select, text, update
 
 from webapp.accounts import audit
 from webapp.accounts.models import User
-from webapp.audience import columns, staging
+from webapp.audience import columns, lists, staging
 from webapp.audience.merging import Wishes
 from webapp.audience.models import ContactList, Import, ImportPart, ImportReject, Topic
 from webapp.audience.rows import Plan
@@ -22,6 +22,7 @@ from webapp.words import _l
 LOCK = 7_362_012  # with the import's number: held by every transaction of the worker that runs it
 SILENT = timedelta(seconds=15)  # a worker that has said nothing for so long is looked after
 MOST_RUNS = 5
+WAITING = ("uploaded", "failed")
 MOVING = ("queued", "running")
 
 
@@ -65,17 +66,23 @@ def plan_of(found: Import) -> Plan:
     )
 
 
-def map_columns(found: Import, *, fields: Sequence[str], wishes: Wishes) -> None:
+def map_columns(found: Import, *, fields: Sequence[str], wishes: Wishes, by: User) -> None:
     """Keep what was chosen; raise Invalid for what cannot be."""
-    _expect(found, "uploaded", "failed")
+    expect_waiting(found)
     if len(fields) != len(found.columns) or not set(fields) <= set(columns.FIELDS):
         raise Invalid(_l("The columns do not fit the file any more. Choose again."), field="columns")
     found.mapping = {"fields": list(fields)}
     found.options = asdict(wishes)
-    _check(fields, wishes)
+    _check(fields, wishes, by=by)
 
 
-def _check(fields: Sequence[str], wishes: Wishes) -> None:
+def expect_waiting(found: Import) -> None:
+    """Raise Conflict unless the import still waits to be started."""
+    if found.status not in WAITING:
+        raise Conflict(_l("This import has been started already. Look at it afresh."))
+
+
+def _check(fields: Sequence[str], wishes: Wishes, *, by: User) -> None:
     for name in set(fields) - columns.MANY:
         if list(fields).count(name) > 1:
             message = _l("Two columns go to “%(field)s”. Choose one of them.", field=columns.FIELDS[name])
@@ -89,26 +96,25 @@ def _check(fields: Sequence[str], wishes: Wishes) -> None:
         raise Invalid(_l("Say how these people have agreed to it."), field="source")
     if "opt_out" in fields and not wishes.topics:
         raise Invalid(_l("Choose the topics that people have unsubscribed from."), field="topics")
-    known = db.session.scalar(select(func.count()).where(ContactList.id.in_(wishes.lists))) or 0
-    known += db.session.scalar(select(func.count()).where(Topic.id.in_(wishes.topics))) or 0
-    if known != len(set(wishes.lists)) + len(set(wishes.topics)):
+    known_lists = db.session.scalars(select(ContactList.id).where(lists.visible_to(by))).all()
+    known_topics = db.session.scalars(select(Topic.id)).all()
+    if not (set(wishes.lists) <= set(known_lists) and set(wishes.topics) <= set(known_topics)):
         raise Invalid(_l("A list or topic was deleted meanwhile. Choose again."), field="lists")
 
 
 def start(found: Import, *, by: User, at: datetime) -> None:
     """Put the import into the queue."""
-    _check(found.mapping["fields"], wishes_of(found))
-    _expect(found, "uploaded", "failed")
-    _change(
-        found.id, ("uploaded", "failed"), "queued", started_at=None, heartbeat_at=at, problem=None, counts={}, run_no=1
-    )
+    expect_waiting(found)
+    _check(found.mapping["fields"], wishes_of(found), by=by)
+    db.session.flush()
+    _change(found.id, WAITING, "queued", started_at=None, heartbeat_at=at, problem=None, counts={}, run_no=1)
     audit.record("contacts-imported", by=by, at=at, object_type="import", object_id=found.id, filename=found.filename)
     _queue(found.id, 1)
 
 
 def cancel(found: Import, *, at: datetime) -> None:
     """End an import; the contacts stay as they were before it."""
-    _change(found.id, ("uploaded", "failed", *MOVING), "cancelled", finished_at=at)
+    _change(found.id, (*WAITING, *MOVING), "cancelled", finished_at=at)
     forget_file(found.id)
 
 
@@ -213,11 +219,6 @@ def sweep(*, at: datetime) -> int:
 
 def _queue(import_id: int, run_no: int) -> None:
     later("imports.run", import_id, unique=f"import-{import_id}-{run_no}")
-
-
-def _expect(found: Import, *statuses: str) -> None:
-    if found.status not in statuses:
-        raise Conflict(_l("This import has been started already. Look at it afresh."))
 
 
 def _change(import_id: int, before: Sequence[str], status: str, **values: Any) -> None:

@@ -10,6 +10,8 @@ from webapp.audience import suppression
 from webapp.audience.models import Contact, Subscription, Topic
 from webapp.db import db
 
+BY_HAND = "by hand"  # source of an answer that somebody here wrote down
+
 
 def of_contact(contact_id: int) -> Sequence[tuple[Topic, Subscription | None]]:
     """Return every topic, each with the contact's answer, if it ever gave one."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import PurePath
-from typing import BinaryIO
+from typing import IO
 
 from sqlalchemy import insert, select
 
@@ -45,7 +45,7 @@ class Preview:
         return list(found)[:count]
 
 
-def receive(file: BinaryIO, *, filename: str, by: User, at: datetime) -> Import:
+def receive(file: IO[bytes], *, filename: str, by: User, at: datetime) -> Import:
     """Store an uploaded file; find out how it is written and what its columns mean."""
     found = Import(filename=_last_part(filename), size=0, created_at=at, created_by_id=by.id, status="uploaded")
     db.session.add(found)

@@ -1,0 +1,55 @@
+"""Forms of the audience."""
+
+from wtforms import BooleanField, FileField, TextAreaField
+from wtforms.validators import DataRequired, Length
+
+from webapp.web.forms import Form, LineField
+from webapp.words import _l
+
+
+class ContactForm(Form):
+    email = LineField(_l("Address"), validators=[Length(max=254)])
+    first_name = LineField(_l("First name"), validators=[Length(max=200)])
+    last_name = LineField(_l("Last name"), validators=[Length(max=200)])
+    language = LineField(_l("Language"), validators=[Length(max=35)], description=_l("A code such as nb, or its name"))
+    country = LineField(_l("Country"), validators=[Length(max=60)], description=_l("A code such as NO, or its name"))
+    company = LineField(_l("Company"), validators=[Length(max=200)])
+    external_id = LineField(_l("Number in the other system"), validators=[Length(max=200)])
+
+
+class ListForm(Form):
+    name = LineField(_l("Name"), validators=[DataRequired(_l("Give it a name.")), Length(max=120)])
+    description = LineField(_l("Description"), validators=[Length(max=300)])
+
+
+class TopicForm(Form):
+    name = LineField(
+        _l("Name"),
+        validators=[DataRequired(_l("Give it a name.")), Length(max=120)],
+        description=_l("Recipients read it when they choose what they want"),
+    )
+    description = LineField(_l("Description"), validators=[Length(max=300)])
+
+
+class SuppressForm(Form):
+    addresses = TextAreaField(
+        _l("Addresses"),
+        validators=[DataRequired(_l("Write at least one address."))],
+        description=_l("One or many, on lines of their own or separated by spaces, commas or semicolons"),
+    )
+    reason = LineField(_l("Reason"), validators=[DataRequired(_l("Say why.")), Length(max=300)])
+
+
+class ReasonForm(Form):
+    reason = LineField(_l("Reason"), validators=[DataRequired(_l("Say why.")), Length(max=300)])
+
+
+class DeleteForm(Form):
+    block = BooleanField(
+        _l("Never write to this address again"),
+        description=_l("Keeps the address on the suppression list, so that an import does not bring it back"),
+    )
+
+
+class UploadForm(Form):
+    file = FileField(_l("CSV file"), description=_l("As your other tool exports it: any encoding, any separator"))

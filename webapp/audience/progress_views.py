@@ -1,0 +1,69 @@
+"""What an import's page shows while it runs and afterwards, also as the live fragment."""
+
+from typing import Any
+
+from flask import render_template
+from sqlalchemy import select
+
+from webapp import clock
+from webapp.accounts.models import User
+from webapp.audience import columns, imports, rows, uploads
+from webapp.audience.models import Import
+from webapp.db import db
+from webapp.web import live
+from webapp.words import LazyString
+
+SHOWN = 5  # rejected rows on the page
+
+
+def told(reason: str) -> tuple[LazyString | str, LazyString | str]:
+    """Return what a reason says and how to mend it."""
+    return rows.REASONS.get(reason, (reason, ""))
+
+
+def dashboard(import_id: int) -> dict[str, Any]:
+    """Return what the page of an import shows."""
+    found = imports.get(import_id)
+    counts = found.counts
+    return {
+        "found": found,
+        "by": db.session.scalar(select(User.name).where(User.id == found.created_by_id)),
+        "counts": counts,
+        "pace": pace(found),
+        "reasons": [(told(code)[0], count) for code, count in imports.reject_reasons(import_id)],
+        "rejects": [(one, _given(found, one), *told(one.reason)) for one in imports.rejects(import_id, limit=SHOWN)],
+        "titles": uploads.titles(found.columns),
+        "goes_to": [columns.FIELDS.get(name, name) for name in found.mapping.get("fields", [])],
+        "attribute_keys": columns.keys_of(found.columns),
+    }
+
+
+def pace(found: Import) -> dict[str, float | None]:
+    """Return rows a second and the seconds left, as far as they can be known."""
+    read = found.counts.get("bytes", 0)
+    if found.started_at is None or not read:
+        return {"rate": None, "left": None}
+    ended = found.finished_at or clock.now()
+    seconds = max(0.1, (ended - found.started_at).total_seconds())
+    left = seconds * (found.size - read) / read if found.status == "running" else None
+    return {"rate": found.counts.get("rows", 0) / seconds, "left": left, "seconds": seconds}
+
+
+def _given(found: Import, one: Any) -> str:
+    """Return the cell a row was rejected for, else the beginning of the row."""
+    if one.column in found.columns:
+        at = found.columns.index(one.column)
+        if at < len(one.row) and one.row[at].strip():
+            return str(one.row[at])
+    return (found.separator or ",").join(one.row)[:80]
+
+
+@live.fragment("import", "progress")
+def progress(import_id: int) -> str | None:
+    """Render the progress as it stands now."""
+    if db.session.get(Import, import_id) is None:
+        return None
+    return render_template("audience/_import_progress.html", **dashboard(import_id))
+
+
+live.watchable("import", lambda lens, _import_id: "view" in lens.rights)
