@@ -12,7 +12,7 @@ from webapp.web.htmx import go
 from webapp.web.login import needs, person
 from webapp.words import _l, gettext
 
-bp = Blueprint("contact_actions", __name__)
+bp = Blueprint("contact_views", __name__)
 
 
 def _back(contact_id: int) -> Response:
