@@ -9,7 +9,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from webapp.local import processes
 
-RUNNING, STARTING = "RUNNING", "STARTING"
+ALIVE = frozenset({"RUNNING", "STARTING", "STOPPING", "BACKOFF"})
 AWAY = (OSError, xmlrpc.client.Error)
 
 
@@ -33,31 +33,39 @@ class Control:
             return False
 
     def states(self) -> dict[str, str]:
-        """The state of each process by its name; none when the supervisor does not answer."""
+        """The state of each process by its full name (group:process); none when the supervisor does not answer."""
         try:
-            return {one["name"]: one["statename"] for one in self._call("getAllProcessInfo")}
+            return {f"{one['group']}:{one['name']}": one["statename"] for one in self._call("getAllProcessInfo")}
         except AWAY:
             return {}
 
     def start(self, programs: Iterable[str]) -> None:
         """Start these programs without waiting for them."""
-        for program in programs:
-            self._call("startProcessGroup", program, False)
+        for process in _of(set(programs), self.states()):
+            self._call("startProcess", process, False)
 
     def stop(self, programs: Iterable[str], *, patience: float = 35) -> None:
         """Stop these programs, all at once, and wait until they are gone."""
-        wanted = list(programs)
-        for program in wanted:
+        wanted = set(programs)
+        for process in _of(wanted, self.states()):
             try:
-                self._call("stopProcessGroup", program, False)
+                self._call("stopProcess", process, False)
             except AWAY:
                 continue
 
         def gone() -> bool:
-            return not any(
-                state in {RUNNING, STARTING, "STOPPING", "BACKOFF"}
-                for name, state in self.states().items()
-                if name in wanted or name.rpartition("-")[0] in wanted
-            )
+            states = self.states()
+            return not any(states[process] in ALIVE for process in _of(wanted, states))
 
         processes.wait_until(gone, patience=patience, every=0.05)
+
+
+def _of(programs: set[str], states: Iterable[str]) -> list[str]:
+    """The processes of these programs; one that runs several times has its number behind its name."""
+    found = []
+    for process in states:
+        name = process.partition(":")[2]
+        stem, _, number = name.rpartition("-")
+        if name in programs or (number.isdigit() and stem in programs):
+            found.append(process)
+    return found

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from webapp.local import processes
+from webapp.local import execute, processes
 from webapp.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -87,12 +87,30 @@ def configuration(settings: Settings, sockets: Path, programs: Sequence[Program]
         lines.append("user=root")
     for program in programs:
         lines += _section(settings, program)
+    # Should the supervisor be told to end by itself, it ends the highest number first, each group at once.
+    ours = [program.name for program in programs if not program.ready]
+    lines += ["[group:sendoff]", f"programs={','.join(ours)}", "priority=900"]
     return "\n".join(lines) + "\n"
 
 
 def socket_of(sockets: Path) -> Path:
     """The socket by which the supervisor is told what to do."""
     return sockets / "supervisor.sock"
+
+
+def marked(var: Path) -> list[int]:
+    """Processes that only a start on this folder can have made: both our marks are in their environment."""
+    wanted = {f"{execute.MARK}=".encode(), f"SENDOFF_VAR={var}".encode()}
+    own, found = {os.getpid(), os.getppid()}, []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        marks = {word if word.startswith(b"SENDOFF_VAR=") else word.partition(b"=")[0] + b"=" for word in words}
+        if wanted <= marks and int(folder.name) not in own:
+            found.append(int(folder.name))
+    return found
 
 
 def process_files(var: Path) -> list[Path]:
@@ -117,6 +135,7 @@ def _section(settings: Settings, program: Program) -> list[str]:
         f"numprocs={program.count}",
         f"directory={_escape(str(ROOT))}",
         "autostart=false",
+        f"priority={100 if program.name == 'postgres' else 200}",
         "autorestart=true",
         "startsecs=1",
         "startretries=20",

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -44,7 +44,7 @@ def main() -> int:
         terminal.refuse(f"{problem.filename or 'Sendoff'}: {problem.strerror}")
         return 1
     except KeyboardInterrupt:
-        return 130
+        return 0  # told to stop, and stopped
 
 
 def _end_with_make() -> None:
@@ -88,6 +88,10 @@ def _clean(var: Path) -> None:
         by = signal.SIGINT if file.stem == "postgres" else signal.SIGTERM
         if processes.end(file, by=by, patience=20 if file.stem in {"supervisor", *last} else 3):
             terminal.say(f"ended {file.stem}, left over from an earlier start")
+    for pid in programs.marked(var):  # children of what was killed
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    processes.wait_until(lambda: not programs.marked(var), patience=5)
 
 
 def _servers(settings: Settings, given: dict[str, str], sockets: Path) -> list[Program]:
