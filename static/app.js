@@ -7,13 +7,18 @@ root.classList.add("scripted");
 
 // ---------------------------------------------------------------- live
 
+// What one event has reached so far. The extension listens again for an element each time that it was morphed;
+// the second listener for the same element is found out here and dropped.
+const turn = { reached: null, again: false };
+
 // An event source that lets go of its connection while nobody looks at the tab: a browser has only six for a server.
 // What was missed does not matter, for the server sends all of it again on connect.
 class WatchedSource {
   constructor(url) {
     this.url = url;
-    this.listeners = [];
+    this.listeners = new Map();
     this.closed = false;
+    this.hear = (event) => this.dispatch(event);
     this.seen = () => (document.hidden ? this.rest() : this.begin());
     document.addEventListener("visibilitychange", this.seen);
     this.begin();
@@ -23,8 +28,8 @@ class WatchedSource {
     if (this.closed || this.inner || document.hidden) return;
     this.inner = new EventSource(this.url);
     this.inner.onopen = (event) => this.onopen?.(event);
-    this.inner.onerror = (event) => this.onerror?.(event);
-    for (const [type, listener] of this.listeners) this.inner.addEventListener(type, listener);
+    this.inner.onerror = (event) => this.failed(event);
+    for (const type of this.listeners.keys()) this.inner.addEventListener(type, this.hear);
   }
 
   rest() {
@@ -32,19 +37,37 @@ class WatchedSource {
     this.inner = null;
   }
 
+  // The browser gave up (an error answer): the extension makes a new source, so this one ends.
+  failed(event) {
+    if (this.inner?.readyState === EventSource.CLOSED) this.close();
+    this.onerror?.(event);
+  }
+
   get readyState() {
     if (this.closed) return EventSource.CLOSED;
     return this.inner ? this.inner.readyState : EventSource.CONNECTING;
   }
 
+  dispatch(event) {
+    turn.reached = new Set();
+    for (const listener of [...(this.listeners.get(event.type) ?? [])]) {
+      turn.again = false;
+      listener(event);
+      if (turn.again) this.removeEventListener(event.type, listener);
+    }
+    turn.reached = null;
+  }
+
   addEventListener(type, listener) {
-    this.listeners.push([type, listener]);
-    this.inner?.addEventListener(type, listener);
+    if (!this.listeners.has(type)) {
+      this.listeners.set(type, new Set());
+      this.inner?.addEventListener(type, this.hear);
+    }
+    this.listeners.get(type).add(listener);
   }
 
   removeEventListener(type, listener) {
-    this.listeners = this.listeners.filter(([t, l]) => t !== type || l !== listener);
-    this.inner?.removeEventListener(type, listener);
+    this.listeners.get(type)?.delete(listener);
   }
 
   close() {
@@ -80,17 +103,34 @@ const live = {
 
 function listen() {
   const body = document.body;
-  htmx.createEventSource = (url) => new WatchedSource(url);
+  htmx.createEventSource = (url) => (live.source = new WatchedSource(url));
   body.addEventListener("htmx:sseOpen", (event) => {
-    event.detail.source.addEventListener("beat", () => (live.last = new Date()));
+    if (event.detail.source !== live.heard) {
+      live.heard = event.detail.source;
+      live.heard.addEventListener("beat", () => (live.last = new Date()));
+      // Signed out elsewhere, or by time: the server says what to do.
+      live.heard.addEventListener("bye", () => location.reload());
+    }
     live.on();
   });
   body.addEventListener("htmx:sseError", () => live.lost());
-  body.addEventListener("htmx:sseBeforeMessage", () => (live.last = new Date()));
-  body.addEventListener("htmx:sseClose", (event) => {
-    delete body.dataset.live;
-    if (event.detail.type === "message") location.reload(); // signed out elsewhere: the server says what to do
+  body.addEventListener("htmx:sseBeforeMessage", (event) => {
+    live.last = new Date();
+    if (!turn.reached?.has(event.target)) return;
+    turn.again = true;
+    event.preventDefault();
   });
+  body.addEventListener("htmx:sseMessage", (event) => {
+    if (turn.reached?.has(event.target)) turn.again = true;
+    turn.reached?.add(event.target);
+  });
+  // A connection that died without a word: there is a sign of life every 15 seconds.
+  setInterval(() => {
+    if (document.hidden || !live.opened || Date.now() - live.last < 40000) return;
+    live.lost();
+    live.source.rest();
+    live.source.begin();
+  }, 5000);
   // A value that somebody is typing is theirs.
   if (window.Idiomorph) Idiomorph.defaults.ignoreActiveValue = true;
 }
