@@ -9,6 +9,7 @@ from webapp.accounts.models import AuditEntry, Folder, Role, User
 from webapp.accounts.rights import Right
 from webapp.db import db, transaction
 from webapp.errors import Conflict, NotFound
+from webapp.mail.outbox import Letter
 
 
 @pytest.fixture
@@ -195,8 +196,12 @@ def test_users_are_found_by_a_part_of_their_name_and_percent_is_not_a_wildcard(a
     assert "maja@example.com" not in admin.get("/settings/users?q=%25").text
 
 
-def test_an_invitation_is_sent_again_only_while_no_password_is_chosen(admin, maja):
+def test_a_link_is_sent_again_to_who_was_invited_or_forgot_the_password_but_not_to_who_may_not_sign_in(admin, maja):
     assert admin.post(f"/settings/users/{maja.id}/invite").status_code == 303
     with transaction():
         db.session.get(User, maja.id).password_hash = "kept"
+    assert admin.post(f"/settings/users/{maja.id}/invite").status_code == 303
+    assert list(db.session.scalars(select(Letter.kind).order_by(Letter.id))) == ["invitation", "reset"]
+    with transaction():
+        db.session.get(User, maja.id).active = False
     assert admin.post(f"/settings/users/{maja.id}/invite").status_code == 409

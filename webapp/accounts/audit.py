@@ -1,6 +1,7 @@
 """The audit log: who did what, when and from where. Only added to, never changed."""
 
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,9 @@ from sqlalchemy import Select, func, select
 from webapp.accounts.models import AuditEntry, User
 from webapp.db import db
 from webapp.words import _l
+
+#: The address the request in hand came from; a job has none.
+origin: ContextVar[str | None] = ContextVar("origin", default=None)
 
 #: What is written to the log, in words. An action that is missing here is shown as it is.
 ACTIONS: dict[str, Any] = {
@@ -80,7 +84,7 @@ def record(
 ) -> None:
     """Write an entry in the open transaction. `by` None: nobody signed in (a failed sign-in) or the product itself.
 
-    `detail` must be JSON: names and numbers of what changed, never passwords or tokens.
+    `address` is that of the request in hand unless given. `detail` must be JSON: names and numbers of what changed, never passwords or tokens.
     """
     db.session.add(
         AuditEntry(
@@ -91,7 +95,7 @@ def record(
             object_type=object_type,
             object_id=object_id,
             detail=detail,
-            address=address,
+            address=address or origin.get(),
         )
     )
 

@@ -22,7 +22,7 @@ from webapp.web.forms import Form, shown_again
 from webapp.web.htmx import go
 from webapp.web.login import needs, person
 from webapp.web.pages import Page, asked_slice
-from webapp.words import gettext
+from webapp.words import _l, gettext
 
 bp = Blueprint("settings", __name__, url_prefix="/settings")
 
@@ -66,7 +66,7 @@ def new_user() -> Response | str:
         )
         user = the_users.create(new, by=person(), **_now())
         letters.invite(user, links=links(), by=person(), language=i18n.language(), **_now())
-        return str(gettext("%(name)s is invited: a mail with a link is on its way.", name=user.name))
+        return str(gettext("A mail with a link is on its way to %(name)s.", name=user.name))
 
     return _saved(form, save, page="settings/user_new.html", then="settings.users")
 
@@ -109,12 +109,15 @@ def set_active(user_id: int, what: str) -> Response:
 @bp.post("/users/<int:user_id>/invite")
 @needs(Right.ADMIN)
 def invite(user_id: int) -> Response:
-    """Send the invitation again; the link of the first one stays good until a password is chosen."""
+    """Send a link to choose a password: the invitation again, or for somebody who forgot theirs."""
     one = the_users.get(user_id)
-    if one.password_hash is not None or not one.active:
-        raise Conflict(gettext("%(name)s has chosen a password already, or may not sign in.", name=one.name))
-    letters.invite(one, links=links(), by=person(), language=i18n.language(), **_now())
-    flash(gettext("%(name)s is invited: a mail with a link is on its way.", name=one.name), "ok")
+    if not one.active:
+        raise Conflict(_l("%(name)s may not sign in. Activate the user first.", name=one.name))
+    if one.password_hash is None:
+        letters.invite(one, links=links(), by=person(), language=i18n.language(), **_now())
+    else:
+        letters.ask_reset(one.email, links=links(), language=i18n.language(), asked_by=person(), **_now())
+    flash(gettext("A mail with a link is on its way to %(name)s.", name=one.name), "ok")
     return go(url_for("settings.users"))
 
 

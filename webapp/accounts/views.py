@@ -22,6 +22,18 @@ bp.add_app_template_global(role_name)
 bp.add_app_template_global(rights_in_words)
 
 
+@bp.before_app_request
+def note_origin() -> None:
+    """Let the audit log know where what is done now comes from."""
+    audit.origin.set(request.remote_addr)
+
+
+@bp.teardown_app_request
+def forget_origin(_error: BaseException | None) -> None:
+    """Nothing after this request comes from there."""
+    audit.origin.set(None)
+
+
 @bp.route("/sign-in", methods=["GET", "POST"])
 @public
 def sign_in() -> Response | str:
@@ -44,8 +56,10 @@ def sign_in() -> Response | str:
                 login.start_session(user, keep=form.keep.data)
                 return go(target)
             form.form_errors.append(gettext("Address and password do not belong together. Check both and try again."))
-    people = demo.sign_ins() if current_app.extensions["settings"].demo else []
-    page = render_template("accounts/sign_in.html", form=form, target=target, people=people, password=demo.PASSWORD)
+    settings = current_app.extensions["settings"]
+    people = demo.sign_ins() if settings.demo else []
+    words = {"people": people, "password": demo.PASSWORD, "hours": settings.session_hours}
+    page = render_template("accounts/sign_in.html", form=form, target=target, **words)
     return make_response(page, status)
 
 
