@@ -77,20 +77,20 @@ def make_order(size=30, *, port=1, chunk=10, state="sending", connections=2, **r
         db.session.flush()
         delivery.preparation_id = prepared.id
         db.session.flush()
-        fill(prepared.id, delivery_id=delivery.id, chunk=chunk)
+        fill(prepared.id, delivery_id=delivery.id, people=[person.id for person in people], chunk=chunk)
     return Order(delivery.id, prepared.id, topic.id)
 
 
-def fill(preparation_id, *, delivery_id, chunk):
+def fill(preparation_id, *, delivery_id, people, chunk):
     partitions.create(preparation_id)
     db.session.execute(
         text(f"""
             INSERT INTO message_{preparation_id} (delivery_id, seq, contact_id, email, "values")
             SELECT :delivery, row_number() OVER (ORDER BY id) - 1, id, email,
                 jsonb_build_object('first_name', first_name, 'name', first_name)
-            FROM contact WHERE email LIKE '%@example.com'
+            FROM contact WHERE id = ANY(:people)
         """),
-        {"delivery": delivery_id},
+        {"delivery": delivery_id, "people": people},
     )
     partitions.attach(preparation_id, delivery_id=delivery_id)
     size = db.session.scalar(text(f"SELECT count(*) FROM message_{preparation_id}"))
