@@ -28,7 +28,7 @@ TASKS: list[tuple[float, Callable[[], object]]] = [
     (1.0, due.start_due),
     (5.0, imports.sweep),
     (5.0, prepare.sweep),
-    (5.0, send.sweep),
+    (2.0, send.sweep),
     (10.0, mail.sweep),
 ]
 

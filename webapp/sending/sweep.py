@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 _watch = Watch()
 #: A sending job says every second that it lives; a slot without this word is given a job.
-ALIVE_SECONDS = 10
+ALIVE_SECONDS = 5
 QUEUED_SECONDS = 15
 
 
