@@ -44,7 +44,7 @@ def page_context(delivery: Delivery) -> dict[str, Any]:
     return {
         "delivery": delivery,
         "look": approval.look(delivery),
-        "steps": steps(delivery, found, here="confirm"),
+        "steps": steps(delivery, found, here="confirm", number=i18n.number),
         "facts": found,
         "preparation": prepared,
         "causes": exclusion_causes(prepared),

@@ -24,6 +24,7 @@ from webapp.deliveries.states import State
 from webapp.deliveries.steps import NAMES, field_href, step_href, steps
 from webapp.errors import Invalid
 from webapp.mail.models import Relay
+from webapp.web import i18n
 from webapp.web.forms import shown_again
 from webapp.web.login import needs, person
 from webapp.words import gettext
@@ -36,7 +37,7 @@ def step_context(delivery: Delivery, here: str) -> dict[str, Any]:
     facts = facts_of(delivery)
     return {
         "delivery": delivery,
-        "steps": steps(delivery, facts, here=here),
+        "steps": steps(delivery, facts, here=here, number=i18n.number),
         "facts": facts,
         "here": here,
         "may_edit": edit.may_edit(delivery, by=person()),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from flask import Blueprint, render_template
-from sqlalchemy import func, select
+from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from webapp.accounts.models import User
@@ -18,7 +18,7 @@ from webapp.deliveries.steps import field_href, steps
 from webapp.rules import causes
 from webapp.web import live
 from webapp.web.htmx import go
-from webapp.web.i18n import Lens, number
+from webapp.web.i18n import number
 from webapp.web.login import needs, person
 
 bp = Blueprint("prepare", __name__, url_prefix="/deliveries")
@@ -35,7 +35,7 @@ def page_context(delivery: Delivery) -> dict[str, Any]:
     return {
         "delivery": delivery,
         "look": approval.look(delivery),
-        "steps": steps(delivery, found, here="prepare"),
+        "steps": steps(delivery, found, here="prepare", number=number),
         "errors": errors,
         "facts": found,
         "preparation": prepared,
@@ -98,16 +98,3 @@ def moved(delivery_id: int) -> str | None:
     if delivery is None or State(delivery.state) in CONFIRMED:
         return None
     return render_template("deliveries/_prepare.html", **page_context(delivery))
-
-
-def may_watch(lens: Lens, delivery_id: int) -> bool:
-    """Say whether somebody who looks through this lens may watch a delivery: the right to view, and its folder."""
-    if "view" not in lens.rights:
-        return False
-    query = select(func.count()).select_from(Delivery).where(Delivery.id == delivery_id)
-    if lens.folders is not None:
-        query = query.where(Delivery.folder_id.in_(lens.folders))
-    return bool(db.session.scalar(query))
-
-
-live.watchable("delivery", may_watch)

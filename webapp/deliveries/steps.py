@@ -1,6 +1,6 @@
 """The steps of a delivery: what is done, what is missing, why, and where it is mended. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,8 +58,8 @@ class Step:
     here: bool = False
 
 
-def steps(delivery: Subject, facts: Facts, *, here: str = "") -> list[Step]:
-    """Give all six steps; `here` names the one whose page is shown."""
+def steps(delivery: Subject, facts: Facts, *, here: str = "", number: Callable[[int], str] = str) -> list[Step]:
+    """Give all six steps; `here` names the one whose page is shown, `number` writes a count as the reader does."""
     labels = (
         gettext("Setup"),
         gettext("Audience"),
@@ -70,10 +70,10 @@ def steps(delivery: Subject, facts: Facts, *, here: str = "") -> list[Step]:
     )
     states = (
         _edited("setup", facts, gettext("Sender and subject set")),
-        _audience(facts),
+        _audience(facts, number),
         _edited("content", facts, gettext("HTML and text written")),
         _test(facts),
-        _prepare(delivery, facts),
+        _prepare(delivery, facts, number),
         _confirm(delivery, facts),
     )
     found = []
@@ -108,10 +108,15 @@ def _edited(name: str, facts: Facts, done: str) -> tuple[str, str]:
     return "incomplete", ngettext("%(num)s thing to mend", "%(num)s things to mend", len(missing))
 
 
-def _audience(facts: Facts) -> tuple[str, str]:
+def _audience(facts: Facts, number: Callable[[int], str]) -> tuple[str, str]:
     status, note = _edited("audience", facts, "")
     if status == "done":
-        note = ngettext("%(num)s contact chosen", "%(num)s contacts chosen", facts.recipients)
+        note = ngettext(
+            "%(count)s contact chosen",
+            "%(count)s contacts chosen",
+            facts.recipients,
+            count=number(facts.recipients),
+        )
     return status, note
 
 
@@ -123,14 +128,16 @@ def _test(facts: Facts) -> tuple[str, str]:
     return "todo", gettext("Not tested yet")
 
 
-def _prepare(delivery: Subject, facts: Facts) -> tuple[str, str]:
+def _prepare(delivery: Subject, facts: Facts, number: Callable[[int], str]) -> tuple[str, str]:
     state = State(delivery.state)
     if state == State.PREPARING:
         return "current", gettext("Under way")
     if state == State.PREPARATION_FAILED:
         return "incomplete", gettext("Preparation failed")
     if state != State.DRAFT:
-        return "done", ngettext("%(num)s message to deliver", "%(num)s messages to deliver", facts.to_deliver or 0)
+        count = facts.to_deliver or 0
+        words = ngettext("%(count)s message to deliver", "%(count)s messages to deliver", count, count=number(count))
+        return "done", words
     fixes = len(facts.errors)
     if fixes:
         return "todo", ngettext("After %(num)s fix", "After %(num)s fixes", fixes)

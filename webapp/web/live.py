@@ -14,7 +14,7 @@ from flask_login import current_user, user_logged_in, user_logged_out
 from flask_sse import Message, ServerSentEventsBlueprint
 from sqlalchemy.exc import SQLAlchemyError
 
-from webapp import broker
+from webapp import broker, settings
 from webapp.db import after_commit
 from webapp.web import i18n
 from webapp.web.hub import BYE_CHANNEL, Event, Hub, Thing, Viewer
@@ -174,7 +174,7 @@ def _events(app: Flask, hub: Hub, viewer: Viewer, user_key: str) -> Iterator[str
 
 def _still_signed_in(app: Flask, user_key: str) -> bool:
     """Ask the database with a session of its own; while it does not answer, nobody is sent away."""
-    with suppress(SQLAlchemyError), app.test_request_context("/"):
+    with suppress(SQLAlchemyError), app.test_request_context("/", base_url=settings.current().base_url):
         return login_manager._user_callback(user_key) is not None  # noqa: SLF001 - Flask-Login has no other name for it
     return True
 
@@ -228,7 +228,7 @@ def render(app: Flask, thing: Thing, lens: Lens, names: frozenset[str]) -> list[
     if not wanted or not _visible(app, thing, lens):
         return []
     events = []
-    with app.test_request_context("/"):
+    with app.test_request_context("/", base_url=settings.current().base_url):  # a host that may be named
         g.lens = lens
         for one in wanted:
             data = one.render(number)
