@@ -7,8 +7,10 @@ import pytest
 from flask import Flask
 from werkzeug.routing import AnyConverter, IntegerConverter, Rule
 
+from webapp.accounts.models import Folder
 from webapp.accounts.rights import BUILTIN_ROLES, Right
 from webapp.app import create_app, flask_config
+from webapp.db import db, transaction
 from webapp.web.login import right_of
 
 #: What everybody may ask for. The tracking ones carry a signed token; the stream says goodbye to who is signed out.
@@ -95,6 +97,25 @@ def test_each_route_lets_in_whom_it_should_and_nobody_else(app, client, as_role,
         if outcome(answer) != expected:
             wrong.append(f"{method} {url}: {answer.status_code}, not {expected}")
     assert wrong == []
+
+
+def test_a_delivery_in_another_folder_is_for_a_limited_user_as_if_it_did_not_exist(app, as_role, make_delivery):
+    with transaction():
+        own, other = Folder(name="Norway"), Folder(name="Sweden")
+        db.session.add_all([own, other])
+    hidden = make_delivery(folder=other)
+    browser = as_role("Administrator", limited_to_folders=True, folders=[own])
+    adapter = app.url_map.bind("localhost")
+    told = []
+    for rule, method, unknown in requests(app):
+        if "delivery_id" in rule.arguments:
+            values = {name: sample(rule, name) for name in rule.arguments} | {"delivery_id": hidden.id}
+            url = adapter.build(rule.endpoint, values, method=method)
+            answers = [browser.open(address, method=method).status_code for address in (url, unknown)]
+            if answers[0] != answers[1] or answers[0] < 400:
+                told.append(f"{method} {url}: {answers}")
+    assert told == []
+    assert hidden.label not in browser.get("/deliveries").text
 
 
 def expectation(mark: str | None, role: str) -> str:
