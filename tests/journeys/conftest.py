@@ -162,3 +162,20 @@ def figure(page: Page, label: str) -> int:
     term = page.locator("dl > div", has=page.locator("dt", has_text=re.compile(rf"^\s*{re.escape(label)}"))).first
     text = term.locator("dd").first.inner_text()
     return int(re.sub(r"[^\d]", "", text) or 0)
+
+
+def prepare(page: Page, here: str) -> None:
+    """Prepare the delivery at the address `here`, as a person does, and wait until it is ready."""
+    page.goto(f"{here}/prepare")
+    page.locator(".page-head .actions").get_by_text(re.compile(r"^\s*Prepare( again)?\s*$")).first.click()
+    page.get_by_role("button", name="OK, prepare").click()
+    expect(page.locator(".page-head .badge")).to_contain_text("Ready")
+
+
+def send_now(page: Page, here: str, *, expected: int) -> None:
+    """Confirm and send; the dialog must name the number of messages that was shown before."""
+    page.goto(f"{here}/confirm")
+    page.locator(".page-head .actions").get_by_role("link", name="Send now").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(f"{expected:,}")
+    dialog.get_by_role("button", name=re.compile(rf"^OK, send {expected:,} message")).click()
