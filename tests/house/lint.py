@@ -3,9 +3,12 @@
 import re
 from collections import Counter
 from itertools import pairwise
+from urllib.parse import urlsplit
 
 import html5lib
 from lxml import etree, html
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.routing import MapAdapter, RequestRedirect
 
 #: Errors of the parser that only say "this is SVG inside HTML5" or the like, which browsers take as it is meant.
 HARMLESS: set[str] = set()
@@ -96,3 +99,23 @@ def _names(tree: etree._Element) -> list[str]:
         *("<img> without alt" for _node in tree.xpath("//img[not(@alt)]")),
         *("<iframe> without sandbox" for _node in tree.xpath("//iframe[not(@sandbox)]")),
     ]
+
+
+def dead_ends(source: str, adapter: MapAdapter) -> list[str]:
+    """Links and forms of a page that lead to no route of the app, or to one that does not take their method."""
+    tree = html.document_fromstring(source)
+    ways = [("GET", value) for value in tree.xpath("//a/@href | //iframe/@src | //@hx-get")]
+    ways += [((node.get("method") or "get").upper(), node.get("action") or "") for node in tree.xpath("//form")]
+    ways += [("POST", value) for value in tree.xpath("//@formaction | //@hx-post")]
+    found = set()
+    for method, target in ways:
+        parts = urlsplit(target)
+        if parts.scheme or parts.netloc or not parts.path:
+            continue
+        try:
+            adapter.match(parts.path, method)
+        except RequestRedirect:
+            continue
+        except (NotFound, MethodNotAllowed) as fault:
+            found.add(f"{method} {parts.path}: {fault.name}")
+    return sorted(found)

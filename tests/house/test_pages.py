@@ -8,7 +8,7 @@ from flask import Flask
 
 from tests.fixtures import T0
 from tests.house.crawl import path_of, rules
-from tests.house.lint import problems
+from tests.house.lint import dead_ends, problems
 from webapp.accounts.models import Folder, Role, User
 from webapp.audience.models import Contact, ContactList, Topic
 from webapp.db import db, transaction
@@ -93,6 +93,7 @@ def visits(app: Flask, things: dict[str, list[Any]]) -> list[str]:
 @pytest.mark.parametrize(("role", "language"), [("Administrator", "en"), ("Manager", "nb"), ("Marketer", "nl")])
 def test_every_page_is_sound(app, things, as_role, role, language):
     client = as_role(role, email="visitor@example.com", locale=language)
+    adapter = app.url_map.bind("localhost")
     found = {}
     for path in visits(app, things):
         answer = client.get(path)
@@ -101,6 +102,7 @@ def test_every_page_is_sound(app, things, as_role, role, language):
         if "sandbox" in answer.headers.get("Content-Security-Policy", ""):
             continue  # a user's message: it is shown in a frame that may do nothing
         faults = problems(answer.text) if answer.status_code < 400 else [f"status {answer.status_code}"]
+        faults += dead_ends(answer.text, adapter)
         if faults:
             found[path] = faults
     assert found == {}

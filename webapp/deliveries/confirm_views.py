@@ -164,6 +164,14 @@ def ask_stop(delivery_id: int) -> Response:
     return make_response(html)
 
 
+@bp.get("/<int:delivery_id>/delete")
+@needs(Right.PREPARE)
+def ask_delete(delivery_id: int) -> Response:
+    """Show the dialog Delete, for drafts of which nothing was sent."""
+    delivery = get_delivery(delivery_id, by=person())
+    return make_response(render_template("deliveries/delete.html", delivery=delivery, back="/deliveries"))
+
+
 @live.fragment("delivery", "moved", quiet=True)
 def moved(delivery_id: int) -> str | None:
     """Tell pages that are fetched afresh that the delivery has moved."""
