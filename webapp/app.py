@@ -19,8 +19,10 @@ from webapp.audience import views as audience
 from webapp.db import db
 from webapp.deliveries import actions, confirm_views, content_views, editing, prepare_views, proof_views
 from webapp.deliveries import views as deliveries
+from webapp.insight import export_views as exports
 from webapp.insight import live_views as insight_live
 from webapp.insight import received
+from webapp.insight import tab_views as tabs
 from webapp.insight import views as insight
 from webapp.insight import wall_views as wall
 from webapp.local import views as mailbox
@@ -104,9 +106,11 @@ def blueprints() -> tuple[Blueprint, ...]:
         editing.bp,
         deliveries.bp,
         health.bp,
+        exports.bp,
         insight.bp,
         import_views.bp,
         list_views.bp,
+        tabs.bp,
         mailbox.bp,
         own.bp,
         settings_pages.bp,

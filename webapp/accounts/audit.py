@@ -40,6 +40,7 @@ ACTIONS: dict[str, Any] = {
     "delivery-changed": _l("Changed a delivery"),
     "delivery-moved": _l("Moved a delivery on"),
     "delivery-exported": _l("Exported data of a delivery"),
+    "delivery-settled": _l("Settled unconfirmed messages"),
     "delivery-recounted": _l("Computed the figures of a delivery again"),
     "contacts-imported": _l("Imported contacts"),
     "contacts-exported": _l("Exported contacts"),

@@ -31,3 +31,13 @@ def rows_of(series: Series, *, names: Sequence[str] = ROW_NAMES, rows: int = ROW
 def step_minutes(series: Series) -> int:
     """Return how many minutes a step of the series has."""
     return int(series.step / timedelta(minutes=1))
+
+
+def bars(values: Sequence[int], *, top: int, on: Sequence[int] | None = None) -> str:
+    """Return the path of bars one unit wide in a box of 100 high whose top is `top`; each stands on that of `on`."""
+    parts = []
+    for index, value in enumerate(values):
+        if value:
+            height, base = 100 * value / top, 100 - (100 * on[index] / top if on else 0)
+            parts.append(f"M{index + 0.11:g} {base:.1f}v{-height:.1f}h.78v{height:.1f}z")
+    return "".join(parts)
