@@ -42,6 +42,7 @@ def init_app(app: Flask) -> None:
         own_places=navigation.own_places,
         settings_places=navigation.settings_places,
         ledger_parts=drawing.ledger_parts,
+        rounded_shares=drawing.rounded_shares,
         spark_path=drawing.spark_path,
         plot_paths=drawing.plot_paths,
     )
