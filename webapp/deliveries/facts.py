@@ -70,6 +70,9 @@ def recipients(delivery: Delivery) -> Select[int]:
 
 def count_recipients(delivery: Delivery) -> int:
     """Count the contacts before any rule."""
+    if len(delivery.targets) == 1:  # nobody stands in one list twice
+        one = select(func.count()).where(ListMember.list_id == delivery.targets[0].list_id)
+        return 0 if delivery.targets[0].excluded else db.session.scalar(one) or 0
     return db.session.scalar(select(func.count()).select_from(recipients(delivery).subquery())) or 0
 
 

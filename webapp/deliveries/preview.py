@@ -8,11 +8,10 @@ from typing import Any
 from sqlalchemy import func, or_, select
 
 from webapp import broker
-from webapp.audience.models import Contact
+from webapp.audience.models import Contact, ListMember
 from webapp.content.fields import contact_values, sample_values
 from webapp.content.render import Rendered, compile_content
 from webapp.db import db
-from webapp.deliveries.facts import recipients
 from webapp.deliveries.models import Delivery
 
 PARTS = ("subject", "preheader", "html", "text")
@@ -27,8 +26,9 @@ def contacts_for(delivery: Delivery, find: str = "", *, chosen: int | None = Non
     if find.strip():
         columns = (Contact.email_norm, func.lower(Contact.first_name), func.lower(Contact.last_name))
         query = query.where(or_(*(column.like(begins) for column in columns)))
-    elif delivery.targets:
-        query = query.where(Contact.id.in_(recipients(delivery)))
+    elif first := next((target for target in delivery.targets if not target.excluded), None):
+        query = query.join(ListMember, ListMember.contact_id == Contact.id)
+        query = query.where(ListMember.list_id == first.list_id).order_by(ListMember.contact_id)
     found = list(db.session.scalars(query.order_by(Contact.id).limit(SHOWN)))
     if chosen is not None and all(contact.id != chosen for contact in found):
         contact = db.session.get(Contact, chosen)
