@@ -12,7 +12,7 @@ from webapp.audience.models import ContactList, Topic
 from webapp.content.starters import starter
 from webapp.db import db
 from webapp.deliveries import editing_guard
-from webapp.deliveries.access import get_delivery
+from webapp.deliveries.access import get_delivery, visible_to
 from webapp.deliveries.models import Delivery, DeliveryList
 from webapp.deliveries.states import EDITABLE, State
 from webapp.errors import Invalid, NotAllowed
@@ -39,7 +39,7 @@ FIELDS = FREE | {
 
 
 def create(label: str, *, start: str, folder_id: int | None, by: User, at: datetime) -> Delivery:
-    """Make a draft from a starter; sender, topic and relay come from what this user's folder used last.
+    """Make a draft from a starter; sender, topic and relay come from what the folder, or else anybody, used last.
 
     Raises NotAllowed without the right to prepare, Invalid for a folder or starter that does not exist for the user.
     """
@@ -151,7 +151,8 @@ def _moved(targets: list[DeliveryList], mine: DeliveryList, by: int) -> list[Del
 
 
 def _last_used(folder_id: int | None, *, by: User) -> dict[str, Any]:
-    query = select(Delivery).where(Delivery.folder_id.is_not_distinct_from(folder_id)).order_by(Delivery.id.desc())
+    nearest = (Delivery.folder_id.is_not_distinct_from(folder_id).desc(), Delivery.id.desc())
+    query = select(Delivery).where(visible_to(by), Delivery.from_address != "").order_by(*nearest)
     last = db.session.scalars(query.limit(1)).unique().one_or_none()
     topics = db.session.scalars(select(Topic.id).order_by(Topic.id).limit(2)).all()
     values: dict[str, Any] = {

@@ -16,7 +16,7 @@ from webapp.content.starters import starters
 from webapp.db import db
 from webapp.deliveries import edit
 from webapp.deliveries.access import get_delivery
-from webapp.deliveries.facts import facts_of
+from webapp.deliveries.facts import count_subscribed, facts_of
 from webapp.deliveries.forms import NewForm, SetupForm
 from webapp.deliveries.models import Delivery
 from webapp.deliveries.moves import STATE_WORDS
@@ -142,6 +142,7 @@ def audience(delivery_id: int) -> str:
     return render_template(
         "deliveries/steps/audience.html",
         counts={audience.id: count for audience, count in lists},
+        subscribed=count_subscribed(delivery) if delivery.topic else None,
         free=[(audience, count) for audience, count in lists if audience.id not in chosen],
         **step_context(delivery, "audience"),
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Select, func, select
 
-from webapp.audience.models import Contact, ListMember
+from webapp.audience.models import Contact, ListMember, Subscription
 from webapp.content.checks import Checked, Draft, check
 from webapp.content.findings import Finding
 from webapp.db import db
@@ -74,6 +74,13 @@ def count_recipients(delivery: Delivery) -> int:
         one = select(func.count()).where(ListMember.list_id == delivery.targets[0].list_id)
         return 0 if delivery.targets[0].excluded else db.session.scalar(one) or 0
     return db.session.scalar(select(func.count()).select_from(recipients(delivery).subquery())) or 0
+
+
+def count_subscribed(delivery: Delivery) -> int:
+    """Count those of them who subscribe to the delivery's topic."""
+    wanting = select(Subscription.contact_id).where(Subscription.topic_id == delivery.topic_id, Subscription.subscribed)
+    query = recipients(delivery).where(ListMember.contact_id.in_(wanting))
+    return db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
 
 
 def attribute_names(delivery: Delivery | None = None) -> list[str]:

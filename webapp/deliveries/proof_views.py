@@ -59,6 +59,8 @@ def send(delivery_id: int) -> Response:
 def _context(delivery: Delivery, form: ProofForm) -> dict[str, Any]:
     find = request.values.get("find", "")[:100]
     contacts = preview.contacts_for(delivery, find, chosen=form.contact.data)
+    if request.method == "GET" and contacts:
+        form.contact.data = contacts[0].id
     form.contact.choices = options([("", ""), *((contact.id, contact.email) for contact in contacts)])
     return {
         **step_context(delivery, "test"),
