@@ -28,7 +28,7 @@ from webapp.insight import wall_views as wall
 from webapp.local import views as mailbox
 from webapp.settings import Settings, use
 from webapp.tracking import views as tracking
-from webapp.web import errors, filters, health, htmx, i18n, live, login, requests, security
+from webapp.web import errors, filters, health, htmx, i18n, live, login, logs, requests, security
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -51,7 +51,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     broker.configure(settings.redis_url)
     db.init_app(app)
     Migrate(app, db, directory=str(ROOT / "webapp" / "migrations"))
-    for part in (htmx, i18n, filters, errors, requests, live):
+    for part in (logs, htmx, i18n, filters, errors, requests, live):
         part.init_app(app)
     login.init_app(app, sessions)
     security.init_app(app)  # after login: who was signed out meanwhile is asked to sign in, not told of a token

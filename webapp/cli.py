@@ -14,7 +14,7 @@ from webapp.app import create_app
 from webapp.db import db, transaction
 from webapp.errors import Invalid
 from webapp.local import ready
-from webapp.settings import Settings, SettingsError
+from webapp.settings import Settings, SettingsError, documentation
 
 
 def _app() -> Any:
@@ -40,6 +40,12 @@ def prepare_machine() -> None:
         told = ready.demo(at=clock.now()) if settings.demo else {}
     click.echo(json.dumps({**told, "users": ready.users()}))
     db.session.remove()
+
+
+@main.command("settings")
+def settings_table() -> None:
+    """Show every setting, its default and what it does, as the table of docs/operations.md."""
+    click.echo(documentation())
 
 
 @main.command("create-admin")

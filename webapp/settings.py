@@ -5,7 +5,7 @@
 import os
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -240,9 +240,14 @@ def current() -> Settings:
     return _current[0]
 
 
-def table() -> list[Field[Any]]:
-    """All settings, for the documentation."""
-    return list(fields(Settings))
+def documentation() -> str:
+    """Every setting as a Markdown table."""
+    rows = ["| Setting | Default | What it does |", "| --- | --- | --- |"]
+    for one in fields(Settings):
+        default = one.metadata["default"]
+        shown = "must be set" if one.metadata["needed"] else f"`{default}`" if default else "empty"
+        rows.append(f"| `{one.name.upper()}` | {shown} | {one.metadata['doc']} |")
+    return "\n".join(rows)
 
 
 def _remembered(given: Mapping[str, str]) -> dict[str, str]:
