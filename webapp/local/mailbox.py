@@ -11,7 +11,6 @@ from html import unescape
 from sqlalchemy import ColumnElement, func, or_, select, true
 from sqlalchemy.orm import defer
 
-from webapp import settings
 from webapp.accounts.models import User
 from webapp.accounts.rights import Right
 from webapp.db import db
@@ -73,11 +72,10 @@ def opened(mail_id: int, *, by: User | None = None) -> Opened:
 
 
 def _shown_to(user: User | None) -> ColumnElement[bool]:
-    """Letters to other users let their bearer choose a password: only administrators see those of others."""
+    """Sendoff's own letters (their return path is empty) let their bearer choose a password: others' are for administrators."""
     if user is None or user.can(Right.ADMIN):
         return true()
-    own = func.lower(CaughtMail.rcpt_to) == user.email.lower()
-    return or_(own, func.lower(CaughtMail.mail_from) != settings.current().mail_from.lower())
+    return or_(func.lower(CaughtMail.rcpt_to) == user.email.lower(), CaughtMail.mail_from != "")
 
 
 def links_of(html: str, text: str) -> list[tuple[str, str]]:
