@@ -1,5 +1,6 @@
 import email
 import email.policy
+import quopri
 from datetime import UTC, datetime
 from email.header import decode_header, make_header
 from email.message import EmailMessage
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webapp.mail.headers import UnsafeHeader, date_value, list_id_header, mailbox_header, text_header
-from webapp.mail.message import Composer, Letter, Letterhead, quoted
+from webapp.mail.message import Composer, Letter, Letterhead, Pieces, quoted
 
 AT = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
 HEAD = Letterhead(
@@ -154,3 +155,14 @@ def test_a_name_with_specials_is_quoted():
 def test_a_list_id_is_one_token():
     with pytest.raises(UnsafeHeader):
         list_id_header("News", "a b")
+
+
+@settings(max_examples=100, deadline=None)
+@given(pieces=st.lists(body_text.filter(lambda text: "\r" not in text), max_size=12))
+def test_pieces_encoded_apart_say_the_same_as_the_whole(pieces):
+    known = Pieces()
+    for _ in range(2):
+        encoded = known.quoted(pieces)
+        assert encoded.isascii()
+        assert all(len(line) <= 76 and line == line.rstrip(b" \t") for line in encoded.split(b"\r\n"))
+        assert quopri.decodestring(encoded) == "".join(pieces).replace("\n", "\r\n").encode() + b"\r\n"

@@ -38,3 +38,11 @@ def test_a_rotated_key_still_verifies_and_no_longer_signs():
 def test_no_secret_no_signer():
     with pytest.raises(ValueError, match="secret"):
         Signer([])
+
+
+@given(delivery_id=ids, seq=ids)
+def test_a_bundle_holds_what_each_purpose_alone_would_get(delivery_id, seq):
+    bundle = SIGNER.bundle(delivery_id, seq)
+    for purpose in (Purpose.OPEN, Purpose.CLICK, Purpose.UNSUBSCRIBE, Purpose.VIEW):
+        assert getattr(bundle, purpose) == SIGNER.sign(purpose, delivery_id, seq)
+    assert bundle.bounce == SIGNER.sign_bytes(Purpose.BOUNCE, delivery_id, seq)

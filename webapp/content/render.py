@@ -48,6 +48,15 @@ class Rendered:
 
 
 @dataclass(frozen=True, slots=True)
+class Pieces:
+    """One recipient's message as the pieces its parts are made of."""
+
+    subject: str
+    html: list[str]
+    text: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Frozen:
     """Everything a compiled content is made of; JSON-able by `as_dict`, and the same content gives the same."""
 
@@ -75,6 +84,11 @@ class Compiled:
 
     def render(self, values: Mapping[str, Any], tokens: Tokens = NO_TOKENS) -> Rendered:
         """Fill in one recipient's values and tokens. Raises TemplateProblem if the values do not fit the template."""
+        pieces = self.pieces(values, tokens)
+        return Rendered(pieces.subject, "".join(pieces.html), "".join(pieces.text))
+
+    def pieces(self, values: Mapping[str, Any], tokens: Tokens = NO_TOKENS) -> Pieces:
+        """Fill in as `render` does, and give the parts in pieces, so that fixed ones need to be encoded only once."""
         base = self.frozen.base_url
         given = {
             **values,
@@ -83,15 +97,17 @@ class Compiled:
             "unsubscribe_url": f"{base}/u/{tokens.unsubscribe}",
             "view_url": f"{base}/v/{tokens.view}",
         }
-        return Rendered(
+        return Pieces(
             subject=one_line(self._subject.render(given)),
-            html=self._html.render(given),
-            text=self._text.render(given),
+            html=self._html.pieces(given),
+            text=self._text.pieces(given),
         )
 
 
 def one_line(text: str) -> str:
     """Give text that is safe in a header: one line, no control characters."""
+    if text.isprintable() and "  " not in text and text[:1] != " " and text[-1:] != " ":
+        return text
     return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 

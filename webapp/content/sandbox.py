@@ -265,9 +265,13 @@ class Template:
 
     def render(self, values: Values) -> str:
         """Give the text for these values; a field that has no value is empty. Raises TemplateProblem."""
+        return "".join(self.pieces(values))
+
+    def pieces(self, values: Values) -> list[str]:
+        """Give the text as the pieces it is made of: fixed ones are the very same strings each time. Raises TemplateProblem."""
         given = {name: value for name, value in values.items() if value is not None}
         try:
-            return "".join(self._bounded(given))
+            return list(self._bounded(given))
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
             raise TemplateProblem("failed", detail=str(error)[:200]) from None
 

@@ -2,8 +2,10 @@
 
 import re
 from base64 import b64encode
+from collections.abc import Callable
 from datetime import datetime
 from email.utils import format_datetime
+from urllib.parse import quote
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ADDRESS = re.compile(r"[^\x00-\x20\x7f<>()\[\],;:\\\"]+@[^\x00-\x20\x7f<>()\[\],;:\\\"@]+\Z")
@@ -99,30 +101,43 @@ def _encoded_words(name: str, value: str, *, first: int) -> list[bytes]:
         raw = value.encode()
     except UnicodeEncodeError as error:
         raise UnsafeHeader(name, value) from error
-    mostly_ascii = sum(byte < 128 for byte in raw) * 4 > len(raw) * 3
-    words: list[bytes] = []
+    mostly_ascii = len(value.encode("ascii", "ignore")) * 4 > len(raw) * 3
+    if mostly_ascii:
+        whole = _q(value)
+        if len(whole) <= first:
+            return [_q_word(whole)]
+        pieces = _cut(value, cost=lambda character: len(_q(character)), first=first, other=_WORD)
+        return [_q_word(_q(piece)) for piece in pieces]
+    if len(raw) <= first // 4 * 3:
+        return [_b_word(value)]
+    pieces = _cut(value, cost=lambda character: len(character.encode()), first=first // 4 * 3, other=_WORD // 4 * 3)
+    return [_b_word(piece) for piece in pieces]
+
+
+def _cut(value: str, *, cost: Callable[[str], int], first: int, other: int) -> list[str]:
+    pieces: list[str] = []
     piece, size, room = "", 0, first
     for character in value:
-        cost = len(_q(character)) if mostly_ascii else len(character.encode())
-        limit = room if mostly_ascii else room // 4 * 3
-        if size + cost > limit:
-            words.append(_word(piece, in_q=mostly_ascii))
-            piece, size, room = "", 0, _WORD
+        weight = cost(character)
+        if size + weight > room:
+            pieces.append(piece)
+            piece, size, room = "", 0, other
         piece += character
-        size += cost
-    words.append(_word(piece, in_q=mostly_ascii))
-    return words
+        size += weight
+    return [*pieces, piece]
 
 
-def _word(piece: str, *, in_q: bool) -> bytes:
-    if in_q:
-        return b"=?utf-8?q?%b?=" % "".join(map(_q, piece)).encode("ascii")
+def _q_word(encoded: str) -> bytes:
+    return f"=?utf-8?q?{encoded}?=".encode("ascii")
+
+
+def _b_word(piece: str) -> bytes:
     return b"=?utf-8?b?%b?=" % b64encode(piece.encode())
 
 
-def _q(character: str) -> str:
-    if character == " ":
-        return "_"
-    if character.isascii() and (character.isalnum() or character in "!*+-/"):
-        return character
-    return "".join(f"={byte:02X}" for byte in character.encode())
+def _q(text: str) -> str:
+    """Encode as RFC 2047 §5 allows in a phrase: letters, digits and !*+-/ stand for themselves, a space is an underline."""
+    found = quote(text, safe="!*+-/ ")
+    if "_" in found or "." in found or "~" in found:
+        found = found.replace("_", "=5F").replace(".", "=2E").replace("~", "=7E")
+    return found.replace("%", "=").replace(" ", "_")

@@ -8,8 +8,8 @@ from typing import Any
 from webapp.content.render import Tokens, one_line, thaw
 from webapp.mail.addresses import parse_address, return_path
 from webapp.mail.headers import date_value
-from webapp.mail.message import Composer, Encoded, Letter, Letterhead, quoted
-from webapp.mail.tokens import Purpose, Signer
+from webapp.mail.message import Composer, Encoded, Letter, Letterhead, Pieces
+from webapp.mail.tokens import Signer
 
 _NO_HTML = Encoded(b"")
 
@@ -38,6 +38,7 @@ class Maker:
         self._base = frozen["content"]["base_url"]
         self._signer = signer
         self._date = date_value(at)
+        self._pieces = Pieces()
         self._composer = Composer(
             Letterhead(
                 from_name=one_line(frozen.get("from_name", "")),
@@ -51,26 +52,18 @@ class Maker:
 
     def make(self, *, seq: int, email: str, values: Mapping[str, Any]) -> Made:
         """Make message `seq`. Raises ValueError (TemplateProblem, UnsafeHeader, InvalidAddress) for what cannot be made."""
-        sign, delivery_id = self._signer.sign, self._delivery_id
-        unsubscribe = sign(Purpose.UNSUBSCRIBE, delivery_id, seq)
-        tokens = Tokens(
-            click=sign(Purpose.CLICK, delivery_id, seq),
-            open=sign(Purpose.OPEN, delivery_id, seq),
-            unsubscribe=unsubscribe,
-            view=sign(Purpose.VIEW, delivery_id, seq),
-        )
+        signed = self._signer.bundle(self._delivery_id, seq)
         recipient = email if email.isascii() else parse_address(email).email
-        rendered = self._content.render(values, tokens)
+        pieces = self._content.pieces(values, Tokens(signed.click, signed.open, signed.unsubscribe, signed.view))
         letter = Letter(
             to_name=one_line(str(values.get("name", ""))),
             to_address=recipient,
-            subject=rendered.subject,
-            message_id=f"{sign(Purpose.MESSAGE_ID, delivery_id, seq)}@{self._domain}",
+            subject=pieces.subject,
+            message_id=f"{signed.bounce.hex()}@{self._domain}",
             date=self._date,
-            text=quoted(rendered.text),
-            html=quoted(rendered.html) if rendered.html else _NO_HTML,
-            unsubscribe_url=f"{self._base}/u/{unsubscribe}",
-            unsubscribe_token=unsubscribe,
+            text=self._pieces.quoted(pieces.text),
+            html=self._pieces.quoted(pieces.html) if pieces.html else _NO_HTML,
+            unsubscribe_url=f"{self._base}/u/{signed.unsubscribe}",
+            unsubscribe_token=signed.unsubscribe,
         )
-        bounce = self._signer.sign_bytes(Purpose.BOUNCE, delivery_id, seq)
-        return Made(return_path(bounce, self._domain), recipient, self._composer.compose(letter))
+        return Made(return_path(signed.bounce, self._domain), recipient, self._composer.compose(letter))
