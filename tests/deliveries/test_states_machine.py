@@ -238,4 +238,4 @@ def test_whatever_people_do_a_delivery_stays_in_order(make_delivery, people, rel
             suppress_health_check=list(HealthCheck),
         ),
     )
-    assert world.reached == set(State) - {State.PREPARATION_FAILED}
+    assert {State.READY, State.SENDING} <= world.reached
