@@ -1,9 +1,13 @@
+from datetime import timedelta
+
 import pytest
+from selectolax.lexbor import LexborHTMLParser
 from sqlalchemy import func, select
 
 from tests.fixtures import T0
 from webapp.accounts.models import Folder
 from webapp.db import db, transaction
+from webapp.deliveries.edit import change
 from webapp.deliveries.models import Delivery, Proof
 from webapp.deliveries.proofs import latest_news
 from webapp.deliveries.states import State
@@ -113,6 +117,38 @@ def test_a_wrong_value_is_told_beside_its_field_and_what_was_typed_stays(as_role
     assert said in answer.text
     assert "My notes" in answer.text
     assert fresh(delivery).notes == ""
+
+
+def test_setup_shows_what_is_chosen_so_that_saving_it_again_changes_nothing(as_role, make_delivery, relay):
+    folder = Folder(name="Shown folder")
+    with transaction():
+        db.session.add(folder)
+    delivery = make_delivery(folder=folder, relay_id=relay.id, state=State.READY, tracking="aggregate", language="nb")
+    client = as_role()
+    tree = LexborHTMLParser(client.get(f"/deliveries/{delivery.id}/setup").text)
+    data = {field.attributes["name"]: field.attributes.get("value") or "" for field in tree.css("#setup-form input")}
+    data |= {"notes": tree.css_first("#notes").text().strip(), "tracking": "aggregate"}
+    for field in tree.css("#setup-form select"):
+        data[field.attributes["name"]] = field.css_first("option[selected]").attributes["value"]
+    assert (data["folder"], data["topic"], data["relay"]) == (str(folder.id), str(delivery.topic_id), str(relay.id))
+    assert client.post(f"/deliveries/{delivery.id}/setup", data=data).status_code == 303
+    assert fresh(delivery).state == State.READY
+
+
+@pytest.mark.parametrize("step", ["setup", "content"])
+def test_nobody_overwrites_unseen_what_a_colleague_saved(as_role, make_user, make_delivery, step):
+    delivery, colleague = make_delivery(), make_user("Delivery supervisor", name="Ingrid")
+    client = as_role()
+    seen = LexborHTMLParser(client.get(f"/deliveries/{delivery.id}/{step}").text).css_first("#seen").attributes["value"]
+    with transaction():
+        change(delivery.id, {"preheader": "Theirs"}, by=colleague, at=T0 + timedelta(minutes=5))
+    data = {**setup_of(delivery, preheader="Mine"), "html": "<p>Mine</p>", "text": "Mine"}
+    answer = client.post(f"/deliveries/{delivery.id}/{step}", data={**data, "seen": seen})
+    assert answer.status_code == 422
+    assert "Ingrid saved changes here meanwhile" in answer.text
+    assert "Mine" in answer.text
+    again = LexborHTMLParser(answer.text).css_first("#seen").attributes["value"]
+    assert client.post(f"/deliveries/{delivery.id}/{step}", data={**data, "seen": again}).status_code == 303
 
 
 def test_a_line_break_cannot_come_into_a_header(as_role, make_delivery):

@@ -15,7 +15,7 @@ from webapp.content.starters import STARTERS, starter
 from webapp.content.text import text_from_html
 from webapp.deliveries import edit, preview
 from webapp.deliveries.access import get_delivery
-from webapp.deliveries.editing import after_save, log_change, step_context
+from webapp.deliveries.editing import after_save, log_change, overtaken, step_context
 from webapp.deliveries.facts import attribute_names, check_delivery
 from webapp.deliveries.forms import ContentForm
 from webapp.deliveries.models import Delivery
@@ -33,7 +33,9 @@ bp = Blueprint("content", __name__, url_prefix="/deliveries")
 def page(delivery_id: int) -> str:
     """Show the message's two parts, how it looks, and what is wrong with it."""
     delivery = get_delivery(delivery_id, by=person())
-    return render_template("deliveries/steps/content.html", **_page_context(delivery, ContentForm(None, obj=delivery)))
+    return render_template(
+        "deliveries/steps/content.html", **_page_context(delivery, ContentForm(None, data=ContentForm.shown(delivery)))
+    )
 
 
 @bp.post("/<int:delivery_id>/content")
@@ -42,7 +44,7 @@ def save(delivery_id: int) -> Response:
     """Save both parts; on request, make the text from the HTML first."""
     delivery = get_delivery(delivery_id, by=person())
     form, was = ContentForm(), delivery.state
-    if form.validate():
+    if form.validate() and not overtaken(form, delivery):
         values = {"html": form.html.data or "", "text": form.text.data or ""}
         try:
             if "make-text" in request.form:

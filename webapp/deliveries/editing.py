@@ -52,6 +52,19 @@ def person_name(user_id: int | None) -> str | None:
     return db.session.scalar(select(User.name).where(User.id == user_id)) if user_id else None
 
 
+def overtaken(form: Any, delivery: Delivery) -> bool:
+    """Say whether somebody else saved meanwhile; then the form tells who, and saving it once more replaces theirs."""
+    current, seen = delivery.updated_at.isoformat(), form.seen.data
+    form.seen.data = current
+    if not seen or seen == current or delivery.last_editor_id == person().id:
+        return False
+    who = person_name(delivery.last_editor_id) or gettext("Somebody else")
+    form.form_errors.append(
+        gettext("%(who)s saved changes here meanwhile. What you typed is kept: save again to replace theirs.", who=who)
+    )
+    return True
+
+
 def after_save(delivery_id: int, step: str, *, sent: bool, was: str) -> Response:
     """Say what saving did, and go on: to the next step if that was asked for, else back to this one."""
     if sent and was != State.DRAFT:
@@ -107,8 +120,7 @@ def create() -> Response:
 def setup(delivery_id: int) -> str:
     """Show who sends what, and how."""
     delivery = get_delivery(delivery_id, by=person())
-    given = {"folder": delivery.folder_id, "topic": delivery.topic_id, "relay": delivery.relay_id}
-    form = SetupForm(None, obj=delivery, data=given, choices=_choices(delivery))
+    form = SetupForm(None, data=SetupForm.shown(delivery), choices=_choices(delivery))
     return render_template("deliveries/steps/setup.html", form=form, **step_context(delivery, "setup"))
 
 
@@ -118,7 +130,7 @@ def save_setup(delivery_id: int) -> Response:
     """Save the step; where the delivery is under way, only its name, folder and notes may differ."""
     delivery = get_delivery(delivery_id, by=person())
     form, was = SetupForm(choices=_choices(delivery)), delivery.state
-    if form.validate():
+    if form.validate() and not overtaken(form, delivery):
         values = form.values()
         if not edit.may_edit(delivery, by=person()):
             values = {name: value for name, value in values.items() if name in edit.FREE}

@@ -23,6 +23,9 @@ TRACKING = (
 )
 LANGUAGES = (("en", "English"), ("nb", "Norsk bokmål"), ("sv", "Svenska"), ("nl", "Nederlands"))
 MOST_PROOFS = 10
+SENDER = ("from_name", "from_address", "reply_to")
+#: Fields of Setup that are named otherwise than their column.
+COLUMNS = {"folder": "folder_id", "topic": "topic_id", "relay": "relay_id"}
 
 
 def is_address(_form: Any, field: Field) -> None:
@@ -89,26 +92,41 @@ class SetupForm(Form):
     relay = SelectField(_l("Relay"), coerce=number_or_none, description=_l("The server the messages are handed to."))
     tracking = RadioField(_l("Tracking"), choices=options(TRACKING))
     language = SelectField(_l("Language of the message"), choices=options(LANGUAGES))
+    seen = HiddenField()
 
     def __init__(self, *args: Any, choices: dict[str, list[tuple[Any, Any]]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name, entries in choices.items():
             self[name].choices = options(entries)
 
+    @staticmethod
+    def shown(delivery: Any) -> dict[str, Any]:
+        """Give what the form shows of a delivery."""
+        named = ("label", "notes", "subject", "preheader", "tracking", "language", *SENDER)
+        columns = {name: name for name in named} | COLUMNS
+        shown = {name: getattr(delivery, column) for name, column in columns.items()}
+        return {**shown, "seen": delivery.updated_at.isoformat()}
+
     def values(self) -> dict[str, Any]:
         """Give the columns of a delivery."""
-        renamed = {"folder": "folder_id", "topic": "topic_id", "relay": "relay_id"}
-        return {renamed.get(name, name): value for name, value in self._given()}
+        return {COLUMNS.get(name, name): value for name, value in self._given()}
 
     def _given(self) -> Iterator[tuple[str, Any]]:
         for name, value in self.data.items():
-            yield name, value if name in {"folder", "topic", "relay"} else value or ""
+            if name == "seen":
+                continue
+            yield name, value if name in COLUMNS else value or ""
 
 
 class ContentForm(Form):
     html = TextAreaField(_l("HTML"), filters=[unix_lines], validators=[Length(max=SOURCE_CHARACTERS)])
     text = TextAreaField(_l("Plain text"), filters=[unix_lines], validators=[Length(max=SOURCE_CHARACTERS)])
     seen = HiddenField()
+
+    @staticmethod
+    def shown(delivery: Any) -> dict[str, Any]:
+        """Give what the form shows of a delivery."""
+        return {"html": delivery.html, "text": delivery.text, "seen": delivery.updated_at.isoformat()}
 
 
 class ProofForm(Form):
