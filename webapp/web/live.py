@@ -205,10 +205,15 @@ def _hub(app: Flask) -> Hub:
             render=lambda thing, lens, names: render(app, thing, lens, names),
             echoes=lambda thing: _echoes.get(thing[0], ()),
             members=lambda thing: _find_members(app, thing),
-            quiet=lambda name: any(one.quiet and name.endswith(f"-{one.name}") for one in _fragments),
+            quiet=_is_quiet,
         )
         app.extensions["live"] = found
     return found
+
+
+def _is_quiet(event: str) -> bool:
+    kind, _number, name = event.split("-", 2)
+    return any(one.quiet and (one.kind, one.name) == (kind, name) for one in _fragments)
 
 
 def close_all(app: Flask) -> None:
