@@ -14,6 +14,12 @@ def run(import_id: int) -> None:
     importing.run(import_id, clock=clock.now)
 
 
+def tidy() -> None:
+    """Throw away uploaded files that nobody started to import."""
+    with transaction():
+        imports.tidy(at=clock.now())
+
+
 def sweep() -> None:
     """Start over what a dead worker or a lost queue has left."""
     with transaction():

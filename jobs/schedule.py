@@ -27,6 +27,7 @@ HEARTBEAT_TTL = 15
 TASKS: list[tuple[float, Callable[[], object]]] = [
     (1.0, due.start_due),
     (5.0, imports.sweep),
+    (3600.0, imports.tidy),
     (5.0, prepare.sweep),
     (2.0, send.sweep),
     (10.0, mail.sweep),

@@ -17,7 +17,7 @@ FIELDS: dict[str, LazyString] = {
     "language": _l("Language"),
     "country": _l("Country"),
     "company": _l("Company"),
-    "external_id": _l("Number in the other system"),
+    "external_id": _l("External number"),
     "consent_at": _l("Date of consent"),
     "opt_out": _l("Unsubscribed there"),
     "attribute": _l("Attribute"),

@@ -14,7 +14,7 @@ class ContactForm(Form):
     language = LineField(_l("Language"), validators=[Length(max=35)], description=_l("A code such as nb, or its name"))
     country = LineField(_l("Country"), validators=[Length(max=60)], description=_l("A code such as NO, or its name"))
     company = LineField(_l("Company"), validators=[Length(max=200)])
-    external_id = LineField(_l("Number in the other system"), validators=[Length(max=200)])
+    external_id = LineField(_l("External number"), validators=[Length(max=200)])
 
 
 class ListForm(Form):

@@ -20,7 +20,8 @@ from webapp.queue import later
 from webapp.words import _l
 
 LOCK = 7_362_012  # with the import's number: held by every transaction of the worker that runs it
-SILENT = timedelta(seconds=15)  # a worker that has said nothing for so long is looked after
+SILENT = timedelta(seconds=8)  # a worker that has said nothing for so long is looked after
+KEPT = timedelta(days=7)  # an uploaded file that is not started
 MOST_RUNS = 5
 WAITING = ("uploaded", "failed")
 MOVING = ("queued", "running")
@@ -90,7 +91,7 @@ def _check(fields: Sequence[str], wishes: Wishes, *, by: User) -> None:
     if wishes.match == "address" and "email" not in fields:
         raise Invalid(_l("No column goes to “Address”. Choose the one that holds the addresses."), field="columns")
     if wishes.match == "external_id" and "external_id" not in fields:
-        message = _l("No column goes to “Number in the other system”. Choose one, or match by address.")
+        message = _l("No column goes to “External number”. Choose one, or match by address.")
         raise Invalid(message, field="columns")
     if wishes.topics and not wishes.source:
         raise Invalid(_l("Say how these people have agreed to it."), field="source")
@@ -215,6 +216,14 @@ def sweep(*, at: datetime) -> int:
         _queue(one.id, one.run_no)
         announce("import", one.id)
     return found
+
+
+def tidy(*, at: datetime) -> int:
+    """Throw uploaded files away that nobody started to import for a week; return how many."""
+    old = db.session.scalars(select(Import.id).where(Import.status.in_(WAITING), Import.created_at < at - KEPT)).all()
+    for import_id in old:
+        cancel(get(import_id), at=at)
+    return len(old)
 
 
 def _queue(import_id: int, run_no: int) -> None:

@@ -11,7 +11,8 @@ from webapp.audience import columns, imports, rows, uploads
 from webapp.audience.models import Import
 from webapp.db import db
 from webapp.web import live
-from webapp.words import LazyString
+from webapp.web.i18n import number
+from webapp.words import LazyString, _l, gettext
 
 SHOWN = 5  # rejected rows on the page
 
@@ -30,6 +31,7 @@ def dashboard(import_id: int) -> dict[str, Any]:
         "by": db.session.scalar(select(User.name).where(User.id == found.created_by_id)),
         "counts": counts,
         "pace": pace(found),
+        "sums": sums(counts) if found.status == "done" else [],
         "reasons": [(told(code)[0], count) for code, count in imports.reject_reasons(import_id)],
         "rejects": [(one, _given(found, one), *told(one.reason)) for one in imports.rejects(import_id, limit=SHOWN)],
         "titles": uploads.titles(found.columns),
@@ -56,6 +58,33 @@ def _given(found: Import, one: Any) -> str:
         if at < len(one.row) and one.row[at].strip():
             return str(one.row[at])
     return (found.separator or ",").join(one.row)[:80]
+
+
+def sums(counts: dict[str, Any]) -> list[str]:
+    """Say how the rows of the file add up, and what else came of them."""
+    names = ("rows", "created", "updated", "unchanged", "duplicates", "rejected")
+    told = {name: number(counts[name]) for name in names}
+    words = gettext(
+        "%(rows)s rows = %(created)s new + %(updated)s updated + %(unchanged)s unchanged + %(duplicates)s twice in the file "
+        "+ %(rejected)s rejected.",
+        **told,
+    )
+    more = {
+        "listed": _l("%(count)s memberships of lists are new."),
+        "subscribed": _l("%(count)s subscriptions are new."),
+        "unsubscribed": _l("%(count)s unsubscriptions came along."),
+        "kept_out": _l("%(count)s had unsubscribed before and stay so."),
+    }
+    return [words, *(str(text) % {"count": number(counts[name])} for name, text in more.items() if counts.get(name))]
+
+
+@live.fragment("import", "said")
+def said(import_id: int) -> str | None:
+    """Say it once, when it is over."""
+    found = db.session.get(Import, import_id)
+    if found is None or found.status in imports.MOVING:
+        return None
+    return render_template("audience/_import_said.html", found=found)
 
 
 @live.fragment("import", "progress")

@@ -21,7 +21,7 @@ REASONS: dict[str, tuple[LazyString, LazyString]] = {
     "columns": (_l("More cells than the heading has"), _l("Put cells that hold the separator in quotation marks")),
     "encoding": (_l("A sign that is not written in this encoding"), _l("Choose another encoding, or write it again")),
     "long": (_l("The cell is too long"), _l("Shorten it")),
-    "external_id": (_l("No number in the other system"), _l("Fill it in, or match by address")),
+    "external_id": (_l("No external number"), _l("Fill it in, or match by address")),
     "date": (_l("Not a date"), _l("Write it as 2026-11-02")),
     "consent": (_l("No date of consent"), _l("Fill it in")),
     "taken": (_l("Another contact has this number"), _l("Match by number, or correct it")),
