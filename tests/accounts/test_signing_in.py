@@ -1,15 +1,17 @@
 """Signing in and out over HTTP."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
 from tests.fixtures import T0
-from webapp import broker
+from webapp import broker, clock
 from webapp.accounts import passwords, users
 from webapp.accounts.models import AuditEntry, User
 from webapp.db import db, transaction
+from webapp.web import live
 
 WORDS = "correct horse battery"
 
@@ -134,3 +136,22 @@ def test_who_is_signed_in_is_noted_every_few_minutes(as_role):
     client = as_role("Marketer", email="maja@example.com", last_seen_at=T0)
     client.get("/sign-in")
     assert db.session.scalar(select(User.last_seen_at)) == T0
+
+
+def test_an_open_live_page_keeps_its_session_in_use(as_role, monkeypatch):
+    class Full:
+        viewers = range(live.MOST_VIEWERS)  # so that no stream begins in this process
+
+    monkeypatch.setattr(live, "_hub", lambda _app: Full)
+    client = as_role("Manager")
+    with client.session_transaction() as session:
+        session["seen"] = int(clock.now().timestamp()) - 3600
+    client.get("/live?watch=wall")
+    assert session_of(client)["seen"] > clock.now().timestamp() - 60
+
+
+def test_who_is_here_is_noted_for_the_list_of_users(as_role):
+    client = as_role("Manager", email="erik@example.com", last_seen_at=T0)
+    client.get("/profile")
+    db.session.expire_all()
+    assert clock.now() - users.by_address("erik@example.com").last_seen_at < timedelta(minutes=1)

@@ -19,7 +19,7 @@ from webapp.db import after_commit
 from webapp.web import i18n
 from webapp.web.hub import BYE_CHANNEL, Event, Hub, Thing, Viewer
 from webapp.web.i18n import Lens
-from webapp.web.login import login_manager, public
+from webapp.web.login import login_manager, public, stay
 
 HEARTBEAT = 15.0  # seconds between signs of life
 LIFETIME = 30 * 60.0  # seconds after which a stream ends; the browser comes back by itself
@@ -47,6 +47,7 @@ class Live(ServerSentEventsBlueprint):  # type: ignore[misc] # flask_sse is not 
         """Answer with the stream of what this visitor may see of what the page asks for (?watch=delivery:12,user)."""
         if not current_user.is_authenticated:
             return _answer(iter([wire("bye", "signed-out")]))
+        stay()
         viewer = Viewer(lens_of_user(), allowed(request.args.get("watch", "")), session=session.get("live", ""))
         hub = _hub(current_app._get_current_object())  # type: ignore[attr-defined] # noqa: SLF001 - werkzeug's own way
         if len(hub.viewers) >= MOST_VIEWERS:

@@ -80,6 +80,7 @@ def init_app(app: Flask, sessions: Sessions) -> None:
     login_manager.anonymous_user = Anonymous
     login_manager.user_loader(lambda session_id: _find(sessions, session_id))
     login_manager.init_app(app)
+    app.extensions["sessions"] = sessions
 
     @app.before_request
     def guard() -> AnyResponse | Response | None:
@@ -92,7 +93,7 @@ def init_app(app: Flask, sessions: Sessions) -> None:
             return None
         if not current_user.is_authenticated:
             return ask_to_sign_in()
-        _stay(sessions)
+        stay()
         return None
 
 
@@ -107,6 +108,18 @@ def start_session(user: Any, *, keep: bool) -> None:
     login_user(user)
     session.permanent = keep
     session[SEEN] = int(clock.now().timestamp())
+
+
+def stay() -> None:
+    """Note that the session is in use: in its cookie, every few minutes, and for the list of users.
+
+    An open live page is in use too, so a screen on the wall stays signed in.
+    """
+    at = clock.now()
+    last = session.get(SEEN)
+    if not isinstance(last, int) or at.timestamp() - last >= SEEN_EVERY:
+        session[SEEN] = int(at.timestamp())
+        current_app.extensions["sessions"].seen(person(), at=at)
 
 
 def is_kept() -> bool:
@@ -150,12 +163,3 @@ def _find(sessions: Sessions, session_id: str) -> Any:
     if isinstance(last, int) and clock.now().timestamp() - last > idle:
         return None
     return sessions.find(session_id)
-
-
-def _stay(sessions: Sessions) -> None:
-    """Note that the session is in use: in its cookie, every few minutes, and for the list of users."""
-    at = clock.now()
-    last = session.get(SEEN)
-    if not isinstance(last, int) or at.timestamp() - last >= SEEN_EVERY:
-        session[SEEN] = int(at.timestamp())
-        sessions.seen(person(), at=at)
