@@ -171,14 +171,15 @@ def test_saving_content_of_a_prepared_delivery_takes_it_back_to_draft(as_role, m
 @pytest.mark.parametrize("state", [State.PREPARING, State.SCHEDULED, State.SENDING, State.FINISHED])
 def test_content_under_way_is_refused_in_words(as_role, make_delivery, state):
     delivery = make_delivery(state=state)
-    answer = as_role().post(f"/deliveries/{delivery.id}/content", data={"html": "x", "text": "x"})
+    answer = as_role().post(f"/deliveries/{delivery.id}/content", data={"html": "<p>My words</p>", "text": "x"})
     assert answer.status_code == 409
+    assert "My words" in answer.text
     assert "This is not possible now" in answer.text
 
 
 def test_name_and_notes_change_while_it_is_sending(as_role, make_delivery):
     delivery = make_delivery(state=State.SENDING)
-    data = setup_of(delivery, label="Renamed", notes="n", subject="Not this")
+    data = {"label": "Renamed", "notes": "n", "folder": "", "subject": "Not this"}  # what is disabled is not sent
     assert as_role().post(f"/deliveries/{delivery.id}/setup", data=data).status_code == 303
     assert (fresh(delivery).label, delivery.notes, delivery.state) == ("Renamed", "n", State.SENDING)
     assert delivery.subject != "Not this"

@@ -19,8 +19,7 @@ from webapp.deliveries.editing import after_save, log_change, overtaken, step_co
 from webapp.deliveries.facts import attribute_names, check_delivery
 from webapp.deliveries.forms import ContentForm
 from webapp.deliveries.models import Delivery
-from webapp.errors import Invalid, NotFound
-from webapp.web.forms import shown_again
+from webapp.errors import Conflict, Invalid, NotFound
 from webapp.web.login import needs, person
 from webapp.web.security import message_headers
 from webapp.words import _l, gettext
@@ -43,7 +42,7 @@ def page(delivery_id: int) -> str:
 def save(delivery_id: int) -> Response:
     """Save both parts; on request, make the text from the HTML first."""
     delivery = get_delivery(delivery_id, by=person())
-    form, was = ContentForm(), delivery.state
+    form, was, status = ContentForm(), delivery.state, 422
     if form.validate() and not overtaken(form, delivery):
         values = {"html": form.html.data or "", "text": form.text.data or ""}
         try:
@@ -52,12 +51,15 @@ def save(delivery_id: int) -> Response:
             sent = edit.change(delivery_id, values, by=person(), at=clock.now())
         except TemplateProblem as problem:
             form.add_problem(Invalid(str(problem), field="html"))
+        except Conflict as problem:
+            form.form_errors.append(str(problem.message))
+            status = problem.status
         else:
             preview.forget_typed(delivery_id, person().id)
             log_change(delivery, "delivery-changed", step="content")
             return after_save(delivery_id, "content", sent=sent, was=was)
     preview.keep_typed(delivery_id, person().id, {"html": form.html.data or "", "text": form.text.data or ""})
-    return shown_again("deliveries/steps/content.html", **_page_context(delivery, form))
+    return make_response(render_template("deliveries/steps/content.html", **_page_context(delivery, form)), status)
 
 
 @bp.post("/<int:delivery_id>/content/look")

@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, flash, redirect, render_template, request
 from sqlalchemy import func, select
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
 from webapp import clock
@@ -129,11 +130,10 @@ def setup(delivery_id: int) -> str:
 def save_setup(delivery_id: int) -> Response:
     """Save the step; where the delivery is under way, only its name, folder and notes may differ."""
     delivery = get_delivery(delivery_id, by=person())
-    form, was = SetupForm(choices=_choices(delivery)), delivery.state
+    was, free_only = delivery.state, not edit.may_edit(delivery, by=person())
+    form = SetupForm(_free_fields(delivery) if free_only else request.form, choices=_choices(delivery))
     if form.validate() and not overtaken(form, delivery):
-        values = form.values()
-        if not edit.may_edit(delivery, by=person()):
-            values = {name: value for name, value in values.items() if name in edit.FREE}
+        values = {name: value for name, value in form.values().items() if name in edit.FREE or not free_only}
         try:
             sent = edit.change(delivery_id, values, by=person(), at=clock.now())
         except Invalid as problem:
@@ -142,6 +142,12 @@ def save_setup(delivery_id: int) -> Response:
             log_change(delivery, "delivery-changed", step="setup")
             return after_save(delivery_id, "setup", sent=sent, was=was)
     return shown_again("deliveries/steps/setup.html", form=form, **step_context(delivery, "setup"))
+
+
+def _free_fields(delivery: Delivery) -> MultiDict[str, str]:
+    """Give the form as it stands, with what may change in any state taken from the request: the rest was disabled."""
+    given = {name: request.form[name] for name in (*SetupForm.FREE, "seen") if name in request.form}
+    return MultiDict({**SetupForm.as_text(delivery), **given})
 
 
 @bp.get("/<int:delivery_id>/audience")

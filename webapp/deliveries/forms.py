@@ -70,6 +70,8 @@ class NewForm(Form):
 
 
 class SetupForm(Form):
+    FREE = ("label", "folder", "notes")
+
     label = LineField(_l("Name"), validators=[DataRequired(_l("Give the delivery a name.")), Length(max=120)])
     folder = SelectField(_l("Folder"), coerce=number_or_none)
     notes = TextAreaField(_l("Notes"), filters=[stripped], validators=[Length(max=5000)])
@@ -106,6 +108,11 @@ class SetupForm(Form):
         columns = {name: name for name in named} | COLUMNS
         shown = {name: getattr(delivery, column) for name, column in columns.items()}
         return {**shown, "seen": delivery.updated_at.isoformat()}
+
+    @classmethod
+    def as_text(cls, delivery: Any) -> dict[str, str]:
+        """Give the same as a browser would send it."""
+        return {name: "" if value is None else str(value) for name, value in cls.shown(delivery).items()}
 
     def values(self) -> dict[str, Any]:
         """Give the columns of a delivery."""
