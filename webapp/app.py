@@ -26,6 +26,7 @@ from webapp.insight import tab_views as tabs
 from webapp.insight import views as insight
 from webapp.insight import wall_views as wall
 from webapp.local import views as mailbox
+from webapp.sending import views as relays
 from webapp.settings import Settings, use
 from webapp.tracking import views as tracking
 from webapp.web import errors, filters, health, htmx, i18n, live, login, logs, requests, security
@@ -114,6 +115,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         mailbox.bp,
         own.bp,
         settings_pages.bp,
+        relays.bp,
         prepare_views.bp,
         tracking.bp,
         wall.bp,

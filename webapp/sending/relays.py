@@ -95,6 +95,9 @@ def keep(relay: Relay | None, *, values: dict[str, Any], password: str | None, b
     """Make or change a relay. `password` None leaves the one there is. The built-in relay keeps its address."""
     if not by.can(Right.ADMIN):
         raise NotAllowed(_l("Your permissions do not allow this."))
+    twin = db.session.scalar(select(Relay.id).where(Relay.name == values["name"]))
+    if twin is not None and (relay is None or twin != relay.id):
+        raise Invalid(_l("There is a relay of this name already."), field="name")
     if relay is None:
         relay = Relay(created_at=at, **values)
         db.session.add(relay)
@@ -104,9 +107,6 @@ def keep(relay: Relay | None, *, values: dict[str, Any], password: str | None, b
             setattr(relay, name, values[name])
     if password is not None and not relay.builtin:
         relay.password = locked(password)
-    twin = db.session.scalar(select(Relay.id).where(Relay.name == relay.name, Relay.id != relay.id))
-    if twin is not None:
-        raise Invalid(_l("There is a relay of this name already."), field="name")
     db.session.flush()
     if relay.is_default:
         others = update(Relay).where(Relay.id != relay.id, Relay.is_default)

@@ -30,6 +30,7 @@ SETTINGS: tuple[tuple[str, Any, str], ...] = (
     ("settings.users", _l("Users"), "admin"),
     ("settings.roles", _l("Roles"), "admin"),
     ("settings.folders", _l("Folders"), "admin"),
+    ("relays.index", _l("Relays"), "admin"),
     ("audit.index", _l("Audit log"), "admin"),
 )
 

@@ -1,0 +1,115 @@
+import pytest
+
+from tests.fixtures import T0
+from tests.mail.desks import good
+from tests.mail.servers import ScriptedServer
+from webapp.db import db, transaction
+from webapp.errors import Conflict
+from webapp.mail.models import Relay
+from webapp.sending import relays
+
+FORM = {
+    "name": "Provider",
+    "host": "smtp.example.org",
+    "port": "587",
+    "tls": "starttls",
+    "username": "ann",
+    "password": "a secret word",
+    "max_connections": "10",
+    "active": "y",
+    "is_default": "y",
+}
+
+
+@pytest.fixture
+def admin(as_role):
+    return as_role("Administrator")
+
+
+def only():
+    return db.session.query(Relay).filter_by(name="Provider").one()
+
+
+def test_a_relay_is_added_and_its_password_kept_encrypted(admin):
+    assert admin.post("/settings/relays/new", data=FORM).status_code == 303
+    relay = only()
+    assert b"secret" not in relay.password
+    assert relays.password_of(relay) == "a secret word"
+    assert relays.default_relay() is relay
+    assert "a secret word" not in admin.get(f"/settings/relays/{relay.id}").text
+    assert "smtp.example.org" in admin.get("/settings/relays").text
+
+
+def test_an_empty_password_leaves_the_one_there_is_and_a_tick_forgets_it(admin):
+    admin.post("/settings/relays/new", data=FORM)
+    admin.post(f"/settings/relays/{only().id}", data={**FORM, "password": ""})
+    assert relays.password_of(only()) == "a secret word"
+    admin.post(f"/settings/relays/{only().id}", data={**FORM, "password": "", "forget_password": "y"})
+    assert only().password is None
+
+
+def test_a_password_is_not_sent_in_the_clear(admin):
+    answer = admin.post("/settings/relays/new", data={**FORM, "tls": "none"})
+    assert answer.status_code == 422
+    assert "encrypted connection" in answer.text
+
+
+def test_two_relays_have_two_names(admin):
+    admin.post("/settings/relays/new", data=FORM)
+    answer = admin.post("/settings/relays/new", data=FORM)
+    assert answer.status_code == 422
+    assert "of this name" in answer.text
+
+
+def test_there_is_one_default(admin):
+    admin.post("/settings/relays/new", data=FORM)
+    admin.post("/settings/relays/new", data={**FORM, "name": "Another"})
+    assert [relay.name for relay in db.session.query(Relay).filter(Relay.is_default)] == ["Another"]
+
+
+def test_the_built_in_relay_keeps_its_address(admin):
+    with transaction():
+        db.session.add(Relay(name="Provider", host="127.0.0.1", port=2525, tls="none", builtin=True, created_at=T0))
+    relay = only()
+    assert admin.post(f"/settings/relays/{relay.id}", data={**FORM, "per_second": "50"}).status_code == 303
+    db.session.expire_all()
+    relay = only()
+    assert (relay.host, relay.port, relay.password, relay.per_second) == ("127.0.0.1", 2525, None, 50)
+
+
+def test_trying_out_shows_the_conversation_without_secrets(admin):
+    def script(conversation):
+        conversation.greet("AUTH PLAIN", "PIPELINING")
+        conversation.line()
+        conversation.say("235 2.7.0 welcome")
+        conversation.serve()
+
+    with ScriptedServer(script) as server:
+        admin.post("/settings/relays/new", data={**FORM, "host": "127.0.0.1", "port": str(server.port), "tls": "none"})
+        answer = admin.post(f"/settings/relays/{only().id}/try")
+    assert answer.status_code == 200
+    assert "The relay works" in answer.text
+    assert "&lt; 250-PIPELINING" in answer.text
+    assert "secret" not in answer.text.replace("Secrets are left out", "")
+
+
+def test_trying_out_a_relay_that_is_away_says_what_to_do(admin):
+    with ScriptedServer(good()) as server:
+        port = server.port
+    admin.post("/settings/relays/new", data={**FORM, "host": "127.0.0.1", "port": str(port), "tls": "none"})
+    answer = admin.post(f"/settings/relays/{only().id}/try")
+    assert "The relay cannot be reached" in answer.text
+    assert "firewall" in answer.text
+
+
+@pytest.mark.parametrize("role", ["Manager", "Marketer", "Reviewer", "Delivery supervisor"])
+def test_relays_are_for_administrators(as_role, role):
+    client = as_role(role)
+    assert client.get("/settings/relays").status_code == 403
+    assert client.post("/settings/relays/new", data=FORM).status_code == 403
+
+
+def test_a_password_kept_with_another_secret_is_told(database):
+    relay = Relay(name="x", host="h", port=1, created_at=T0, password=b"not ours")
+    with pytest.raises(Conflict):
+        relays.password_of(relay)
