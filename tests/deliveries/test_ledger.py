@@ -4,7 +4,7 @@ from sqlalchemy.exc import IntegrityError
 from tests.fixtures import T0
 from webapp.db import db, transaction
 from webapp.deliveries import ledger, moves
-from webapp.deliveries.models import Minute, Move
+from webapp.deliveries.models import Move, Tick
 from webapp.errors import Conflict, NotAllowed
 
 
@@ -17,7 +17,7 @@ def test_a_shift_that_leaves_a_recipient_unaccounted_for_is_refused_by_the_datab
     assert ledger.read(delivery.id).waiting == 10
 
 
-def test_a_balanced_shift_is_counted_in_the_ledger_and_in_its_minute(make_delivery):
+def test_a_balanced_shift_is_counted_in_the_ledger_and_in_its_tick(make_delivery):
     delivery = make_delivery()
     with transaction():
         ledger.open_account(delivery.id, targeted=12, excluded=2, at=T0)
@@ -25,8 +25,8 @@ def test_a_balanced_shift_is_counted_in_the_ledger_and_in_its_minute(make_delive
         ledger.shift(delivery.id, at=T0, sending=-4, sent=3, failed=1)
     found = ledger.read(delivery.id)
     assert (found.waiting, found.sent, found.failed, found.difference) == (6, 3, 1, 0)
-    minute = db.session.query(Minute).one()
-    assert (minute.sent, minute.failed) == (3, 1)
+    tick = db.session.query(Tick).one()
+    assert (tick.sent, tick.failed) == (3, 1)
 
 
 def test_only_one_of_two_can_make_a_move_and_it_is_written_down(make_delivery, make_user):

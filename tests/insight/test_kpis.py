@@ -3,8 +3,9 @@ from datetime import timedelta
 import pytest
 
 from tests.fixtures import T0
-from webapp.deliveries.ledger import Ledger
-from webapp.insight.kpis import Of, figures, pace, rate_now
+from webapp.deliveries.ledger import TICK, Ledger
+from webapp.deliveries.pace import rate
+from webapp.insight.kpis import Of, figures, pace
 
 MINUTE = timedelta(minutes=1)
 LEDGER = Ledger(
@@ -42,20 +43,31 @@ def test_there_is_no_share_of_nothing():
     assert all(share.percent is None for figure in figures(Ledger()).values() for share in figure.shares)
 
 
-def test_the_rate_is_that_of_the_last_minute_and_tells_when_it_will_be_done():
-    at = T0 + timedelta(minutes=5, seconds=30)
-    minutes = {T0 + n * MINUTE: 100 for n in range(5)} | {T0 + 5 * MINUTE: 50}
-    assert rate_now(minutes, at=at) == 100
-    found = pace(LEDGER, minutes=minutes, started_at=T0, ended_at=None, moving=True, at=at)
-    assert (found.per_minute, found.left, found.done_at) == (100, timedelta(minutes=2), at + timedelta(minutes=2))
+def test_the_rate_is_that_of_the_last_minute():
+    at = T0 + timedelta(minutes=5, seconds=35)
+    steady = {T0 + n * TICK: 20 for n in range(33)} | {T0 + 33 * TICK: 10}
+    assert rate(steady, at=at) == pytest.approx(120)
+    assert rate(steady, at=at + 10 * MINUTE) == 0
 
 
 def test_in_the_first_seconds_the_rate_is_scaled_up():
-    assert rate_now({T0: 50}, at=T0 + timedelta(seconds=30)) == 100
+    assert rate({T0: 50}, at=T0 + timedelta(seconds=30)) == 100
+    assert rate({T0: 50}, at=T0) == 600
+
+
+def test_the_pace_tells_when_it_will_be_done():
+    at = T0 + 5 * MINUTE
+    found = pace(LEDGER, rate=100.0, started_at=T0, ended_at=None, at=at)
+    assert (found.per_minute, found.left, found.done_at) == (100, 2 * MINUTE, at + 2 * MINUTE)
+
+
+def test_while_only_retries_remain_nobody_pretends_to_know_the_time_left():
+    ledger = Ledger(targeted=10, sent=8, retrying=2)
+    assert pace(ledger, rate=100.0, started_at=T0, ended_at=None, at=T0 + MINUTE).left is None
 
 
 def test_while_nothing_moves_there_is_no_time_left_to_tell():
-    found = pace(LEDGER, minutes={T0: 500}, started_at=T0, ended_at=None, moving=False, at=T0 + 10 * MINUTE)
+    found = pace(LEDGER, rate=None, started_at=T0, ended_at=None, at=T0 + 10 * MINUTE)
     assert (found.per_minute, found.left, found.elapsed) == (0, None, 10 * MINUTE)
-    ended = pace(LEDGER, minutes={}, started_at=T0, ended_at=T0 + 7 * MINUTE, moving=False, at=T0 + 99 * MINUTE)
+    ended = pace(LEDGER, rate=None, started_at=T0, ended_at=T0 + 7 * MINUTE, at=T0 + 99 * MINUTE)
     assert (ended.per_minute, ended.elapsed) == (100, 7 * MINUTE)

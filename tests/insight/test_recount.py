@@ -52,12 +52,12 @@ def test_every_tampered_figure_is_found_told_and_corrected(make_sent, tracking):
             db.text("UPDATE counter SET sent = 4, failed = 6, opened = 9, clicked_human = 0, unsubscribed = 7")
         )
         db.session.execute(db.text("UPDATE link SET clicks = 99 WHERE no = 1"))
-        db.session.execute(db.text("UPDATE minute SET opened = 5 WHERE opened > 0"))
+        db.session.execute(db.text("UPDATE tick SET opened = 5 WHERE opened > 0"))
     found = again(delivery)
     assert found["sent"] == (4, 10)
     assert found["failed"] == (6, 0)
     assert found["unsubscribed"] == (7, 1)
-    assert {"opened", "clicked_human", "links", "minutes"} <= found.keys()
+    assert {"opened", "clicked_human", "links", "ticks"} <= found.keys()
     assert found.keys() <= WORDS.keys()
     assert ledger.read(delivery.id) == right
     assert again(delivery) == {}

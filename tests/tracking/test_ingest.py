@@ -5,7 +5,7 @@ import pytest
 from tests.fixtures import T0
 from webapp.db import db, transaction
 from webapp.deliveries import ledger
-from webapp.deliveries.models import Link, Minute
+from webapp.deliveries.models import Link, Tick
 from webapp.tracking import hits, ingest
 from webapp.tracking.hits import Raw
 from webapp.tracking.models import Hit, HitInbox, Reaction
@@ -79,11 +79,11 @@ def test_links_count_every_click_and_each_person_once(make_sent):
     assert [(link.clicks, link.clicked) for link in db.session.query(Link).filter_by(no=1)] == [(4, 2)]
 
 
-def test_hits_that_come_late_count_in_the_minute_they_happened(make_sent):
+def test_hits_that_come_late_count_in_the_tick_they_happened(make_sent):
     delivery = make_sent()
     fold(hit(delivery, after=600))
     fold(hit(delivery, after=60))
-    counted = {row.minute: row.opened for row in db.session.query(Minute).filter(Minute.opened != 0)}
+    counted = {row.since: row.opened for row in db.session.query(Tick).filter(Tick.opened != 0)}
     assert counted == {T0 + timedelta(minutes=1): 1}
 
 

@@ -104,5 +104,5 @@ def test_a_hit_counts_exactly_once_however_often_the_process_is_killed(app, comm
     link = db.session.execute(text("SELECT clicks, clicked FROM link WHERE delivery_id = :id"), {"id": committed}).one()
     assert tuple(link) == (HITS // 5, len(clickers))
     with transaction():
-        for_minutes = db.session.execute(text("SELECT sum(opened), sum(clicked) FROM minute")).one()
-    assert tuple(for_minutes) == (RECIPIENTS, len(clickers))
+        by_ticks = db.session.execute(text("SELECT sum(opened), sum(clicked) FROM tick")).one()
+    assert tuple(by_ticks) == (RECIPIENTS, len(clickers))

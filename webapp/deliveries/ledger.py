@@ -1,20 +1,20 @@
 """The ledger: where every recipient of a delivery is, at every moment (SPEC §7)."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from webapp.db import db
-from webapp.deliveries.models import Counter, Minute
+from webapp.deliveries.models import Counter, Tick
 
 #: The parts that add up to `targeted`.
 PARTS = ("sent", "failed", "unconfirmed", "waiting", "sending", "retrying", "cancelled", "excluded", "excluded_late")
-#: What is counted by minute as well, for rates and charts.
-BY_MINUTE = frozenset(
-    {"sent", "failed", "bounced", "opened", "opened_human", "clicked", "clicked_human", "unsubscribed"}
-)
+#: The finest time that rates and charts know.
+TICK = timedelta(seconds=10)
+#: What is counted by tick as well, for rates and charts.
+BY_TICK = frozenset({"sent", "failed", "bounced", "opened", "opened_human", "clicked", "clicked_human", "unsubscribed"})
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def open_account(delivery_id: int, *, targeted: int, excluded: int, at: datetime
 
 
 def shift(delivery_id: int, *, at: datetime, **deltas: int) -> None:
-    """Add `deltas` to the counters, in the transaction that makes them true, and to the minute of `at`.
+    """Add `deltas` to the counters, in the transaction that makes them true, and to the tick of `at`.
 
     A shift that would leave a recipient unaccounted for is refused by the database (constraint `balance`).
     """
@@ -107,23 +107,27 @@ def shift(delivery_id: int, *, at: datetime, **deltas: int) -> None:
         .values({name: getattr(Counter, name) + delta for name, delta in changes.items()} | {"updated_at": at})
         .execution_options(synchronize_session=False)
     )
-    by_minute = {name: delta for name, delta in changes.items() if name in BY_MINUTE}
-    if by_minute:
-        _add_to_minute(delivery_id, at=at, deltas=by_minute)
+    by_tick = {name: delta for name, delta in changes.items() if name in BY_TICK}
+    if by_tick:
+        _add_to_tick(delivery_id, at=at, deltas=by_tick)
 
 
-def _add_to_minute(delivery_id: int, *, at: datetime, deltas: dict[str, int]) -> None:
-    minute = at.replace(second=0, microsecond=0)
-    statement = insert(Minute).values(delivery_id=delivery_id, minute=minute, **deltas)
+def _add_to_tick(delivery_id: int, *, at: datetime, deltas: dict[str, int]) -> None:
+    statement = insert(Tick).values(delivery_id=delivery_id, since=tick_of(at), **deltas)
     db.session.execute(
         statement.on_conflict_do_update(
-            index_elements=["delivery_id", "minute"],
-            set_={name: getattr(Minute, name) + delta for name, delta in deltas.items()},
+            index_elements=["delivery_id", "since"],
+            set_={name: getattr(Tick, name) + delta for name, delta in deltas.items()},
         )
     )
+
+
+def tick_of(at: datetime) -> datetime:
+    """Return when the tick of a moment began."""
+    return at.replace(second=at.second // 10 * 10, microsecond=0)
 
 
 def close_account(delivery_id: int) -> None:
     """Forget the counters of a delivery whose preparation was dropped."""
     db.session.execute(text("DELETE FROM counter WHERE delivery_id = :id"), {"id": delivery_id})
-    db.session.execute(text("DELETE FROM minute WHERE delivery_id = :id"), {"id": delivery_id})
+    db.session.execute(text("DELETE FROM tick WHERE delivery_id = :id"), {"id": delivery_id})

@@ -280,13 +280,13 @@ class Counter(Model):
     updated_at: Mapped[datetime | None]
 
 
-class Minute(Model):
-    """The live figures by minute, for rates and charts (same transactions as `Counter`)."""
+class Tick(Model):
+    """The live figures by ten seconds (`ledger.TICK`) from `since`, for rates and charts (same transactions as `Counter`)."""
 
-    __tablename__ = "minute"
+    __tablename__ = "tick"
 
     delivery_id: Mapped[Big] = mapped_column(ForeignKey("delivery.id", ondelete="CASCADE"), primary_key=True)
-    minute: Mapped[datetime] = mapped_column(primary_key=True)
+    since: Mapped[datetime] = mapped_column(primary_key=True)
     sent: Mapped[int] = mapped_column(default=0, server_default="0")
     failed: Mapped[int] = mapped_column(default=0, server_default="0")
     bounced: Mapped[int] = mapped_column(default=0, server_default="0")

@@ -1,45 +1,50 @@
-"""How fast deliveries go and how long they still take, from the minutes counted in the ledger."""
+"""How fast deliveries go and how long they still take, from the ticks counted in the ledger."""
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
 from webapp.db import db
-from webapp.deliveries.models import Minute
+from webapp.deliveries.ledger import TICK
+from webapp.deliveries.models import Tick
 
-WINDOW = 60.0  # seconds over which a rate is taken
+WINDOW = timedelta(seconds=60)  # over which a rate is taken
+AT_LEAST = 5.0  # seconds that a beginning is taken to have lasted
 
 
 def rates(delivery_ids: Collection[int], *, at: datetime) -> dict[int, float]:
     """Return messages a minute (sent or refused) of each delivery over the last minute; 0 where nothing went."""
-    found = dict.fromkeys(delivery_ids, 0.0)
-    if not found:
-        return found
-    this = at.replace(second=0, microsecond=0)
-    minutes = db.session.execute(
-        select(Minute.delivery_id, Minute.minute, Minute.sent + Minute.failed).where(
-            Minute.delivery_id.in_(found), Minute.minute >= this - timedelta(minutes=1), Minute.minute <= this
+    if not delivery_ids:
+        return {}
+    rows = db.session.execute(
+        select(Tick.delivery_id, Tick.since, Tick.sent + Tick.failed).where(
+            Tick.delivery_id.in_(delivery_ids), Tick.since > at - WINDOW - TICK, Tick.since <= at
         )
     )
-    counts: dict[int, dict[datetime, int]] = {}
-    for delivery_id, minute, count in minutes:
-        counts.setdefault(delivery_id, {})[minute] = count
-    for delivery_id, by_minute in counts.items():
-        found[delivery_id] = sliding(
-            by_minute.get(this, 0), by_minute.get(this - timedelta(minutes=1)), elapsed=(at - this).total_seconds()
-        )
-    return found
+    counts: dict[int, dict[datetime, int]] = defaultdict(dict)
+    for delivery_id, since, count in rows:
+        if count:
+            counts[delivery_id][since] = count
+    return {delivery_id: rate(counts[delivery_id], at=at) for delivery_id in delivery_ids}
 
 
-def sliding(current: int, previous: int | None, *, elapsed: float) -> float:
-    """Take the rate over the last 60 seconds: all of this minute, and the part of the one before that is within.
+def rate(ticks: Mapping[datetime, int], *, at: datetime) -> float:
+    """Return the rate over the window that ends now: all ticks within it, and the part of the one that reaches into it.
 
-    A delivery that began in this minute has no minute before: what it has done so far is scaled up.
+    Where nothing was counted before (it has just begun), what has been done so far is scaled up.
     """
-    if previous is None:
-        return current * WINDOW / max(elapsed, 5.0)
-    return current + previous * max(0.0, 1 - elapsed / WINDOW)
+    begin = at - WINDOW
+    recent = {since: count for since, count in ticks.items() if begin - TICK < since <= at}
+    if not recent:
+        return 0.0
+    first = min(recent)
+    if first > begin:
+        span = max((at - first).total_seconds(), AT_LEAST)
+        return 60 * sum(recent.values()) / span
+    within = (first + TICK - begin) / TICK
+    return sum(recent.values()) - recent[first] * (1 - within)
 
 
 def time_left(remaining: int, *, rate: float) -> timedelta | None:

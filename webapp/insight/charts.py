@@ -1,7 +1,6 @@
 """Series in words: the marks under a chart's axis, and the same figures as rows of a table."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from webapp.insight.series import Series
 
@@ -26,11 +25,6 @@ def rows_of(series: Series, *, names: Sequence[str] = ROW_NAMES, rows: int = ROW
         last = min(first + every, series.length) - 1
         found.append((first, last, [sum(series.columns[name][first : last + 1]) for name in names]))
     return found
-
-
-def step_minutes(series: Series) -> int:
-    """Return how many minutes a step of the series has."""
-    return int(series.step / timedelta(minutes=1))
 
 
 def bars(values: Sequence[int], *, top: int, on: Sequence[int] | None = None) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from webapp.accounts.models import User
 from webapp.db import db
 from webapp.deliveries import ledger as the_ledger
-from webapp.deliveries import reasons
+from webapp.deliveries import pace, reasons
 from webapp.deliveries.ledger import Ledger
 from webapp.deliveries.models import Delivery, Link, Preparation
 from webapp.deliveries.states import FINAL, State
@@ -17,9 +17,10 @@ from webapp.insight import kpis, series
 from webapp.insight.kpis import Figure, Pace
 from webapp.insight.series import Series
 
-#: How long after the end of a delivery the charts by minute still follow it.
+#: How long after the end of a delivery the charts still follow it.
 AFTERWARDS = timedelta(hours=1)
 _SPARK_POINTS = 40
+_WHOLE = 3  # from so many steps on, only those are shown that are over
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +60,18 @@ def dashboard(delivery: Delivery, *, at: datetime) -> Dashboard:
     ledger = the_ledger.read(delivery.id)
     started = delivery.started_at or delivery.confirmed_at or delivery.state_since
     ended = delivery.finished_at if delivery.state in FINAL else None
-    minutes = series.minutes_of(delivery.id)
-    charted = _spread(minutes, started=started, ended=ended, at=at, points=series.POINTS)
-    sparks = _spread(minutes, started=started, ended=ended, at=at, points=_SPARK_POINTS)
+    charted = _read(delivery.id, started=started, ended=ended, at=at, points=series.POINTS)
+    sparks = _read(delivery.id, started=started, ended=ended, at=at, points=_SPARK_POINTS)
+    moving = delivery.state == State.SENDING
     return Dashboard(
         delivery=delivery,
         ledger=ledger,
         figures=kpis.figures(ledger, points=sparks.columns),
         pace=kpis.pace(
             ledger,
-            minutes=series.attempted(minutes),
+            rate=pace.rates([delivery.id], at=at)[delivery.id] if moving else None,
             started_at=delivery.started_at,
             ended_at=ended,
-            moving=delivery.state == State.SENDING,
             at=at,
         ),
         series=charted,
@@ -80,16 +80,13 @@ def dashboard(delivery: Delivery, *, at: datetime) -> Dashboard:
     )
 
 
-def _spread(
-    minutes: Mapping[datetime, Mapping[str, int]],
-    *,
-    started: datetime,
-    ended: datetime | None,
-    at: datetime,
-    points: int,
-) -> Series:
+def _read(delivery_id: int, *, started: datetime, ended: datetime | None, at: datetime, points: int) -> Series:
     end = max(min(at, ended + AFTERWARDS) if ended else at, started)
-    return series.spread(minutes, start=started, end=end, step=series.step_for(end - started, points=points))
+    step = series.step_for(end - started, points=points)
+    start = the_ledger.tick_of(started)
+    if end == at and end - start > _WHOLE * step:
+        end -= step  # the step that has just begun would always look like a fall
+    return series.read(delivery_id, start=start, end=end, step=step)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The figures of a delivery (SPEC §8), each with what it is a share of. Pure: from the ledger and the minutes."""
+"""The figures of a delivery (SPEC §8), each with what it is a share of. Pure: from the ledger and the rate."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from webapp.deliveries.ledger import Ledger
-from webapp.deliveries.pace import sliding
+from webapp.deliveries.pace import time_left
 
 
 class Of(StrEnum):
@@ -97,33 +97,17 @@ class Pace:
 
 
 def pace(
-    ledger: Ledger,
-    *,
-    minutes: Mapping[datetime, int],
-    started_at: datetime | None,
-    ended_at: datetime | None,
-    moving: bool,
-    at: datetime,
+    ledger: Ledger, *, rate: float | None, started_at: datetime | None, ended_at: datetime | None, at: datetime
 ) -> Pace:
-    """Return the pace; `minutes` holds what was attempted in each, `moving` is whether messages go out now.
+    """Return the pace; `rate` is messages a minute, None while nothing goes out. Of an ended delivery it is the average.
 
-    Of an ended delivery the rate is its average.
+    What waits to be tried again is not hurried by any rate: when only that remains, nobody knows how long it takes.
     """
     if started_at is None:
         return Pace(0, timedelta(0), None, None)
     elapsed = max((ended_at or at) - started_at, timedelta(0))
-    if not moving:
+    if rate is None:
         average = ledger.attempted / max(elapsed / timedelta(minutes=1), 1 / 60) if ended_at else 0
         return Pace(round(average), elapsed, None, None)
-    rate = rate_now(minutes, at=at)
-    if rate <= 0 or not ledger.remaining:
-        return Pace(round(rate), elapsed, None, None)
-    left = timedelta(minutes=ledger.remaining / rate)
-    return Pace(round(rate), elapsed, left, at + left)
-
-
-def rate_now(minutes: Mapping[datetime, int], *, at: datetime) -> float:
-    """Return messages a minute over the last 60 seconds."""
-    this = at.replace(second=0, microsecond=0)
-    elapsed = (at - this).total_seconds()
-    return sliding(minutes.get(this, 0), minutes.get(this - timedelta(minutes=1)), elapsed=elapsed)
+    left = time_left(ledger.waiting + ledger.sending, rate=rate) if ledger.waiting + ledger.sending else None
+    return Pace(round(rate), elapsed, left, None if left is None else at + left)

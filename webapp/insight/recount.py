@@ -50,13 +50,13 @@ WORDS: dict[str, LazyString] = {
     "complained": _l("Complaints"),
     "reactions": _l("Recipients whose first open or click was wrong"),
     "links": _l("Links with a wrong count"),
-    "minutes": _l("Minutes with a wrong count"),
+    "ticks": _l("Moments with a wrong count"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A figure that was wrong; `name` is a key of WORDS. For reactions, links and minutes: `was` is how many were wrong."""
+    """A figure that was wrong; `name` is a key of WORDS. For reactions, links and ticks: `was` is how many were wrong."""
 
     name: str
     was: int
@@ -87,7 +87,7 @@ def recount(delivery_id: int, *, at: datetime) -> list[Difference]:
             update(Counter).where(Counter.delivery_id == delivery_id).values(values | {"updated_at": at})
         )
     found += repaired + _repair("links", _LINKS_AGAIN, delivery_id)
-    found += _repair("minutes", _NAMELESS_MINUTES_AGAIN if nameless else _MINUTES_AGAIN, delivery_id)
+    found += _repair("ticks", _NAMELESS_TICKS_AGAIN if nameless else _TICKS_AGAIN, delivery_id)
     announce("delivery", delivery_id)
     return found
 
@@ -184,40 +184,43 @@ _LINKS_AGAIN = """
 """
 
 
-def _minutes(source: str) -> str:
-    """Return the statement that sets the five columns of reactions in `minute` from (minute, five counts) of `source`."""
+def _ticks(source: str) -> str:
+    """Return the statement that sets the five columns of reactions in `tick` from (since, five counts) of `source`."""
     columns = ", ".join(_REACTIONS)
     return f"""
         WITH facts AS ({source}),
         again AS (
-            SELECT minute, {", ".join(f"sum({name})::integer AS {name}" for name in _REACTIONS)} FROM facts GROUP BY minute
+            SELECT since, {", ".join(f"sum({name})::integer AS {name}" for name in _REACTIONS)} FROM facts GROUP BY since
         ), emptied AS (
-            UPDATE minute SET {", ".join(f"{name} = 0" for name in _REACTIONS)}
+            UPDATE tick SET {", ".join(f"{name} = 0" for name in _REACTIONS)}
             WHERE delivery_id = :id AND ({columns}) <> (0, 0, 0, 0, 0)
-              AND NOT EXISTS (SELECT FROM again WHERE again.minute = minute.minute)
-            RETURNING minute
+              AND NOT EXISTS (SELECT FROM again WHERE again.since = tick.since)
+            RETURNING since
         ), put AS (
-            INSERT INTO minute AS m (delivery_id, minute, {columns}) SELECT :id, minute, {columns} FROM again
-            ON CONFLICT (delivery_id, minute) DO UPDATE SET {", ".join(f"{name} = EXCLUDED.{name}" for name in _REACTIONS)}
+            INSERT INTO tick AS m (delivery_id, since, {columns}) SELECT :id, since, {columns} FROM again
+            ON CONFLICT (delivery_id, since) DO UPDATE SET {", ".join(f"{name} = EXCLUDED.{name}" for name in _REACTIONS)}
             WHERE ({", ".join(f"m.{name}" for name in _REACTIONS)})
                 IS DISTINCT FROM ({", ".join(f"EXCLUDED.{name}" for name in _REACTIONS)})
-            RETURNING m.minute
+            RETURNING m.since
         )
-        SELECT minute FROM emptied UNION ALL SELECT minute FROM put
+        SELECT since FROM emptied UNION ALL SELECT since FROM put
     """
+
+
+_TICK = "date_bin('10 seconds', {}, TIMESTAMPTZ 'epoch')"
 
 
 def _first(column: str, position: int) -> str:
     counts = ", ".join(f"{int(index == position)} AS {name}" for index, name in enumerate(_REACTIONS))
     return (
-        f"SELECT date_trunc('minute', {column}) AS minute, {counts} FROM reaction "
+        f"SELECT {_TICK.format(column)} AS since, {counts} FROM reaction "
         f"WHERE delivery_id = :id AND {column} IS NOT NULL"
     )
 
 
-_MINUTES_AGAIN = _minutes(" UNION ALL ".join(_first(f"{name}_at", index) for index, name in enumerate(_REACTIONS)))
-_NAMELESS_MINUTES_AGAIN = _minutes("""
-    SELECT date_trunc('minute', at) AS minute, (kind = 'open')::integer AS opened,
+_TICKS_AGAIN = _ticks(" UNION ALL ".join(_first(f"{name}_at", index) for index, name in enumerate(_REACTIONS)))
+_NAMELESS_TICKS_AGAIN = _ticks("""
+    SELECT date_bin('10 seconds', at, TIMESTAMPTZ 'epoch') AS since, (kind = 'open')::integer AS opened,
            (kind = 'open' AND verdict = 'human')::integer AS opened_human, (kind = 'click')::integer AS clicked,
            (kind = 'click' AND verdict = 'human')::integer AS clicked_human, (kind = 'unsubscribe')::integer AS unsubscribed
     FROM hit WHERE delivery_id = :id

@@ -43,8 +43,7 @@ class Domain:
 def hours(delivery_id: int, *, started_at: datetime | None, at: datetime) -> Series:
     """Return opens, clicks and unsubscriptions of the first 48 hours, by the hour."""
     start = (started_at or at).replace(minute=0, second=0, microsecond=0)
-    minutes = series.minutes_of(delivery_id, since=start)
-    found = series.spread(minutes, start=start, end=start + FIRST_HOURS - series.HOUR, step=series.HOUR)
+    found = series.read(delivery_id, start=start, end=start + FIRST_HOURS - series.HOUR, step=series.HOUR)
     automated = {
         f"{name}_automated": [
             everybody - people

@@ -68,7 +68,7 @@ def compute(delivery_id: int) -> Response:
 
 def _told(difference: recount.Difference) -> str:
     name = str(recount.WORDS[difference.name])
-    if difference.name in {"reactions", "links", "minutes"}:
+    if difference.name in {"reactions", "links", "ticks"}:
         return str(gettext("Corrected: %(name)s: %(count)s", name=name, count=number(difference.was)))
     was, now = number(difference.was), number(difference.now)
     return str(gettext("Corrected: %(name)s was %(was)s and is %(now)s", name=name, was=was, now=now))

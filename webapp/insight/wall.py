@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from webapp.db import db
 from webapp.deliveries import listing
 from webapp.deliveries.listing import Folders, Row
-from webapp.deliveries.models import Delivery, Minute
+from webapp.deliveries.models import Delivery, Tick
 
 MOST = 6  # deliveries that fit on a screen
 FAILED_LIMIT = 0.02  # share of refused messages above which the figure asks for a look
@@ -65,5 +65,5 @@ def _midnight(at: datetime, timezone: str) -> datetime:
 
 
 def _sent_since(begin: datetime, *, folders: Folders) -> int:
-    query = select(func.coalesce(func.sum(Minute.sent), 0)).join(Delivery, Delivery.id == Minute.delivery_id)
-    return int(db.session.scalar(query.where(Minute.minute >= begin, listing.visible_in(folders))) or 0)
+    query = select(func.coalesce(func.sum(Tick.sent), 0)).join(Delivery, Delivery.id == Tick.delivery_id)
+    return int(db.session.scalar(query.where(Tick.since >= begin, listing.visible_in(folders))) or 0)

@@ -1,6 +1,6 @@
 """What each recipient did for the first time, and the counters that follow from it.
 
-A counter moves only when a first appears, disappears or changes its minute, so that ledger and minutes always equal what
+A counter moves only when a first appears, disappears or changes its tick, so that ledger and ticks always equal what
 the reactions say. A click implies an open.
 """
 
@@ -99,29 +99,25 @@ def with_hit(firsts: Firsts, hit: Judged) -> Firsts:
 
 def count_nameless(delivery_id: int, judged: list[Judged]) -> None:
     """Count hits where nobody is told apart: each opening and each click is one."""
-    minutes: dict[datetime, Counter[str]] = defaultdict(Counter)
+    ticks: dict[datetime, Counter[str]] = defaultdict(Counter)
     names = {OPEN: "opened", CLICK: "clicked", UNSUBSCRIBE: "unsubscribed"}
     clicks: Counter[int] = Counter()
     by_people: Counter[int] = Counter()
     for hit in judged:
-        minute = minutes[_minute(hit.raw.at)]
-        minute[names[hit.raw.kind]] += 1
+        tick = ticks[ledger.tick_of(hit.raw.at)]
+        tick[names[hit.raw.kind]] += 1
         if hit.verdict == HUMAN and hit.raw.kind != UNSUBSCRIBE:
-            minute[names[hit.raw.kind] + "_human"] += 1
+            tick[names[hit.raw.kind] + "_human"] += 1
         if hit.raw.kind == CLICK and hit.raw.link_no is not None:
             clicks[hit.raw.link_no] += 1
             by_people[hit.raw.link_no] += hit.verdict == HUMAN
     _add_to_links(delivery_id, clicks, by_people)
-    for at in sorted(minutes):
-        ledger.shift(delivery_id, at=at, **minutes[at])
+    for at in sorted(ticks):
+        ledger.shift(delivery_id, at=at, **ticks[at])
 
 
 def _earliest(known: datetime | None, at: datetime) -> datetime:
     return at if known is None or at < known else known
-
-
-def _minute(at: datetime) -> datetime:
-    return at.replace(second=0, microsecond=0)
 
 
 def _human_firsts(delivery_id: int, seqs: set[int]) -> dict[int, tuple[datetime | None, datetime | None]]:
@@ -158,17 +154,17 @@ def _write(delivery_id: int, changed: dict[int, Firsts]) -> None:
 
 
 def _count(delivery_id: int, before: dict[int, Firsts], changed: dict[int, Firsts]) -> None:
-    minutes: dict[datetime, Counter[str]] = defaultdict(Counter)
+    ticks: dict[datetime, Counter[str]] = defaultdict(Counter)
     for seq, firsts in changed.items():
         was = before.get(seq, _NOTHING)
         for name in NAMES:
             old, new = getattr(was, name), getattr(firsts, name)
             if old is not None:
-                minutes[_minute(old)][name] -= 1
+                ticks[ledger.tick_of(old)][name] -= 1
             if new is not None:
-                minutes[_minute(new)][name] += 1
-    for at in sorted(minutes):
-        ledger.shift(delivery_id, at=at, **minutes[at])
+                ticks[ledger.tick_of(new)][name] += 1
+    for at in sorted(ticks):
+        ledger.shift(delivery_id, at=at, **ticks[at])
 
 
 def _links_clicked(delivery_id: int, seqs: set[int]) -> set[tuple[int, int]]:
