@@ -63,6 +63,39 @@ ACTIONS: dict[str, Any] = {
 }
 
 
+#: Kinds of things, and names in the detail of entries, in words; what is missing is shown as it is.
+THINGS: dict[str, Any] = {
+    "contact": _l("Contact"),
+    "delivery": _l("Delivery"),
+    "folder": _l("Folder"),
+    "import": _l("Import"),
+    "list": _l("List"),
+    "relay": _l("Relay"),
+    "role": _l("Role"),
+    "suppression": _l("Suppression"),
+    "topic": _l("Topic"),
+    "user": _l("User"),
+}
+FACTS: dict[str, Any] = {
+    "count": _l("number"),
+    "email": _l("email"),
+    "entries": _l("number"),
+    "filename": _l("file"),
+    "folders": _l("folders"),
+    "limited_to_folders": _l("only some folders"),
+    "locale": _l("language"),
+    "members": _l("members"),
+    "name": _l("name"),
+    "reason": _l("reason"),
+    "requires_approval": _l("needs approval"),
+    "rights": _l("rights"),
+    "role": _l("role"),
+    "rows": _l("number"),
+    "theme": _l("theme"),
+    "timezone": _l("time zone"),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
     """What part of the log is asked for; None asks for all."""

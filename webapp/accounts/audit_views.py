@@ -51,6 +51,18 @@ def action_words(action: str) -> str:
     return str(audit.ACTIONS.get(action, action))
 
 
+@bp.app_template_global()
+def thing_words(kind: str) -> str:
+    """Return what was changed, in the reader's language."""
+    return str(audit.THINGS.get(kind, kind))
+
+
+@bp.app_template_global()
+def fact_words(name: str) -> str:
+    """Return the name of a fact of an entry, in the reader's language."""
+    return str(audit.FACTS.get(name, name.replace("_", " ")))
+
+
 @bp.app_template_filter()
 def told(value: Any) -> str:
     """Write a value of an entry's detail: a change is "before → after"."""
