@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Flask
 
@@ -51,6 +53,18 @@ class Gunicorn:
                 words, cwd=ROOT, env={**os.environ, **self.environ}, stdout=output, stderr=output
             )
         assert until(self.answers, 30), self.log.read_text()[-2000:]
+
+    def ask(self, method: str, path: str, signed: str, fields: dict[str, str] | None = None) -> tuple[str, str]:
+        """Ask for a page with a session; return it and the session as it is afterwards."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        headers = {"Cookie": f"sendoff={signed}", "Content-Type": "application/x-www-form-urlencoded"}
+        connection.request(method, path, urlencode(fields or {}), headers)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        assert answer.status < 400, text
+        kept = re.search(r"sendoff=([^;]+)", answer.headers.get("Set-Cookie", ""))
+        connection.close()
+        return text, kept.group(1) if kept else signed
 
     def answers(self) -> bool:
         with socket.socket() as probe:

@@ -1,6 +1,7 @@
 """The stream, with a real gunicorn, a real Redis that is restarted, and real listeners."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -167,6 +168,16 @@ def test_signing_out_ends_the_streams_of_that_session_only(stage: Stage) -> None
     assert mine.saw("bye", "signed-out", patience=3)
     assert until(lambda: mine.over)
     assert not other.over
+
+
+def test_the_button_sign_out_ends_the_stream_of_this_browser(stage: Stage) -> None:
+    mine = stage.listen(token="mine")
+    assert mine.saw("beat", "0")
+    page, kept = stage.web.ask("GET", "/profile", cookie(stage.app, stage.user, 1, "mine"))
+    found = re.search(r'name="csrf_token" value="([^"]+)"', page)
+    assert found
+    stage.web.ask("POST", "/sign-out", kept, {"csrf_token": found.group(1)})
+    assert mine.saw("bye", "signed-out", patience=5)
 
 
 def test_a_raised_session_version_ends_the_stream_at_the_next_heartbeat(stage: Stage) -> None:

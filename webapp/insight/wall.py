@@ -39,11 +39,12 @@ class Wall:
 
 def look(*, folders: Folders, timezone: str, at: datetime) -> Wall:
     """Read everything that the wall shows; a day begins at midnight in `timezone`."""
+    sent_today = _sent_since(_midnight(at, timezone), folders=folders)  # first, so that it is never ahead of the rows
     found = [row for row in listing.moving(folders=folders, at=at) if row.state != "preparing"]
     return Wall(
         rows=found[:MOST],
         others=max(0, len(found) - MOST),
-        sent_today=_sent_since(_midnight(at, timezone), folders=folders),
+        sent_today=sent_today,
         to_deliver=_sum(found, "to_deliver"),
         rate=sum(row.rate for row in found),
         waiting=sum(row.ledger.remaining for row in found),

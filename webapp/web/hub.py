@@ -21,6 +21,7 @@ Thing = tuple[str, int]  # what may change or be watched: ("delivery", 12), ("de
 Event = tuple[str, str]  # its name on the wire, and its data
 
 PACE = 0.25  # seconds at least between two renderings of a thing; the last change is always rendered
+COLLECTION_PACE = 1.0  # the same for what gathers many things (number 0): the wall, the figures above a list
 SWEEP = 5.0  # seconds after which what is watched is looked at without news
 TRY_AGAIN = 2.0  # seconds until a failed rendering (the database is down) is tried again
 MAILBOX = 200  # events that may wait for one viewer; who is slower is sent away and comes back
@@ -119,7 +120,8 @@ class Hub:
         """Remember that a thing changed; it is rendered when its pace allows."""
         with self.lock:
             for one in (thing, *self.echoes(thing)):
-                self.due.setdefault(one, max(time.monotonic(), self.last.get(one, 0) + PACE))
+                pace = PACE if one[1] else COLLECTION_PACE
+                self.due.setdefault(one, max(time.monotonic(), self.last.get(one, 0) + pace))
             self.lock.notify()
 
     def resync(self) -> None:
