@@ -29,7 +29,7 @@ UP_WITHIN = 120  # seconds
 
 def main() -> int:
     """Run until Ctrl-C; one clear line and a non-zero exit when it cannot be started."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGINT too: a shell's `&` would have it ignored
         signal.signal(number, signal.default_int_handler)
     _end_with_make()
     try:
@@ -57,6 +57,7 @@ def _end_with_make() -> None:
 def _only_one(var: Path) -> Iterator[None]:
     """Hold the folder: two starts on one folder would fight over its data."""
     try:
+        var.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in ("run", "log", "journal"):
             (var / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (var / "run" / "lock").open("w")

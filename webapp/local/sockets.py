@@ -16,7 +16,8 @@ def socket_folder(var: Path) -> Path:
     """The folder for this installation's sockets, made if need be, for its owner only."""
     wanted = var.resolve() / "run"
     if len(os.fsencode(wanted)) <= LONGEST_FOLDER and re.fullmatch(r"[\w./+-]+", str(wanted), re.ASCII):
-        wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (wanted.parent, wanted):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return wanted
     mark = hashlib.sha256(os.fsencode(wanted)).hexdigest()[:12]
     short = Path(tempfile.gettempdir()) / f"sendoff-{os.getuid()}-{mark}"
