@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, false, func, or_, select, true
-from sqlalchemy.orm import lazyload
+from sqlalchemy.orm import joinedload, lazyload
 
 from webapp.accounts.models import Folder, User
 from webapp.db import db
@@ -50,6 +50,8 @@ KINDS: dict[str, ColumnElement[bool]] = {
     "finished": Delivery.state.in_((State.FINISHED, State.STOPPED)),
     "archived": Delivery.archived_at.is_not(None),
 }
+#: Of an owner only the name is shown.
+BARE = (lazyload(User.folders), lazyload(User.role))
 Folders = Collection[int] | None  # those a reader is limited to; None for no limit
 
 
@@ -202,7 +204,7 @@ def _query() -> Select[Any]:
         select(Delivery, Preparation, waits, *(getattr(Counter, name) for name in ledger.FIELDS))
         .outerjoin(Preparation, Preparation.id == Delivery.preparation_id)
         .outerjoin(Counter, Counter.delivery_id == Delivery.id)
-        .options(lazyload(Delivery.targets))
+        .options(lazyload(Delivery.targets), joinedload(Delivery.owner).options(*BARE))
         .execution_options(populate_existing=True)
     )
 
