@@ -1,3 +1,4 @@
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -18,7 +19,7 @@ from webapp.deliveries.models import (
     Preparation,
     PreparationLog,
 )
-from webapp.errors import Conflict
+from webapp.errors import Conflict, Unavailable
 
 
 def contact(email, *, lists, topic=None, subscribed=True, norm="same", **columns):
@@ -323,3 +324,13 @@ def test_values_in_sql_are_those_of_the_preview(make_delivery, prepare):
     for message in db.session.query(Message):
         known = contact_values(*columns[message.contact_id])
         assert message.values == {name: value for name, value in known.items() if name in fields}
+
+
+def test_a_long_reader_makes_an_edit_wait_no_longer_than_seconds(ready, people, services, monkeypatch):
+    plain = services.database_url.replace("postgresql+psycopg://", "postgresql://")
+    with psycopg.connect(plain) as reader:
+        reader.execute("SELECT count(*) FROM message")
+        with pytest.raises(Unavailable), transaction():
+            changed(ready.id, by=people.marketer, at=T0)
+    assert ready.state == "ready"
+    assert len(tables()) == 2

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import func, select
+
 from webapp.accounts import notices, users
 from webapp.accounts.models import User
 from webapp.accounts.rights import Right
@@ -11,7 +13,7 @@ from webapp.content.findings import Finding
 from webapp.db import db
 from webapp.deliveries import approval, facts, moves
 from webapp.deliveries.access import get_delivery
-from webapp.deliveries.models import Delivery, Preparation
+from webapp.deliveries.models import Counter, Delivery, Preparation
 from webapp.deliveries.states import State
 from webapp.deliveries.steps import field_href
 from webapp.errors import Conflict
@@ -110,6 +112,21 @@ def checked(delivery_id: int, *, by: User, count: int, fingerprint: str) -> Deli
     if blocking:
         raise Conflict(_l("Nothing was sent: %(problem)s.", problem=blocking[0].words), state=delivery.state)
     return delivery
+
+
+def expected_seconds(messages: int, *, limit: int | None) -> float | None:
+    """Estimate how long sending takes, from the last delivery that finished and the relay's limit (messages a second)."""
+    took = func.extract("epoch", Delivery.finished_at - Delivery.started_at)
+    last = (
+        select(Counter.sent / func.greatest(took, 1))
+        .join(Delivery, Delivery.id == Counter.delivery_id)
+        .where(Delivery.state == State.FINISHED, Counter.sent > 0)
+        .order_by(Delivery.finished_at.desc())
+        .limit(1)
+    )
+    measured = db.session.scalar(last)
+    rates = [float(rate) for rate in (measured, limit) if rate]
+    return messages / min(rates) if rates and messages else None
 
 
 def who_may_confirm(delivery: Delivery) -> Sequence[User]:

@@ -30,9 +30,6 @@ from webapp.words import gettext
 
 bp = Blueprint("confirm", __name__, url_prefix="/deliveries")
 
-#: Messages a second that are expected where nothing has been measured and no limit is set.
-USUAL_RATE = 50
-
 
 def page_context(delivery: Delivery) -> dict[str, Any]:
     """Give all that the summary shows to this reader."""
@@ -52,7 +49,9 @@ def page_context(delivery: Delivery) -> dict[str, Any]:
         "warnings": confirm.warnings(delivery),
         "ledger": ledger.read(delivery.id),
         "relay": relay,
-        "takes": duration(prepared.to_deliver if prepared else None, relay=relay),
+        "takes": confirm.expected_seconds(prepared.to_deliver or 0, limit=relay.per_second)
+        if prepared and relay
+        else None,
         "may_start": person().can(Right.START),
         "able": confirm.who_may_confirm(delivery),
         "approval_needed": approval.needed(delivery),
@@ -61,13 +60,6 @@ def page_context(delivery: Delivery) -> dict[str, Any]:
         "confirmed_by": scheduled_by,
         "reason": reasons.words(delivery.state_reason, delivery.state_params),
     }
-
-
-def duration(messages: int | None, *, relay: Relay | None) -> float | None:
-    """Estimate how many seconds sending takes."""
-    if not messages:
-        return None
-    return messages / min(relay.per_second or USUAL_RATE if relay else USUAL_RATE, USUAL_RATE)
 
 
 def shown(delivery: Delivery, ask: str | None = None, *, status: int = 200, **more: Any) -> Response:

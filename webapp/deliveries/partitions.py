@@ -1,8 +1,12 @@
 """The partitions of `message` and `exclusion`: one pair of tables for each preparation that is kept."""
 
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from webapp.db import db
+from webapp.errors import Unavailable
+from webapp.words import _l
 
 #: An outcome is written into the same page (HOT) as long as half of it is free (FACTS: no index on what changes).
 _STORAGE = {"message": "WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.4)", "exclusion": ""}
@@ -37,6 +41,19 @@ def attach(preparation_id: int, *, delivery_id: int) -> None:
 
 
 def drop(preparation_id: int) -> None:
-    """Drop the tables of a preparation; their space is free at once."""
-    for table in _STORAGE:
-        db.session.execute(text(f"DROP TABLE IF EXISTS {name(table, preparation_id)}"))
+    """Drop the tables of a preparation; their space is free at once.
+
+    It needs the whole of `message` for a moment. Where somebody reads in it for long (an export), it gives up rather
+    than let every sender wait: Unavailable.
+    """
+    db.session.execute(text("SET LOCAL lock_timeout = '3s'"))
+    try:
+        for table in _STORAGE:
+            db.session.execute(text(f"DROP TABLE IF EXISTS {name(table, preparation_id)}"))
+    except OperationalError as problem:
+        if isinstance(problem.orig, LockNotAvailable):
+            raise Unavailable(
+                _l("A long list of messages is being read just now, and nothing was changed. Try again in a moment.")
+            ) from None
+        raise
+    db.session.execute(text("SET LOCAL lock_timeout = DEFAULT"))

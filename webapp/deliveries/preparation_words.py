@@ -7,7 +7,7 @@ from typing import Any
 from webapp.content.findings import WORDS as FINDINGS
 from webapp.deliveries.models import PreparationLog
 from webapp.rules import causes
-from webapp.words import LazyString, _l, gettext
+from webapp.words import LazyString, _l, gettext, ngettext
 
 Number = Callable[[Any], str]
 
@@ -18,7 +18,7 @@ STAGES: dict[str, tuple[LazyString, LazyString, LazyString]] = {
     "personalise": (
         _l("Personalisation"),
         _l("Every message is made once, so that nothing can fail later for lack of data"),
-        _l("%(count)s made"),
+        _l("%(count)s can be made"),
     ),
     "check": (_l("Check"), _l("Subject, sender, links, unsubscribe link, size"), _l("Checked")),
     "freeze": (
@@ -85,8 +85,10 @@ def shown_stage(stage: Mapping[str, Any], *, number: Number) -> ShownStage:
     """Give a stage, as `Preparation.stages` keeps it, in words."""
     name, about, counted = STAGES[stage["stage"]]
     count, of, seconds = stage.get("count"), stage.get("of"), float(stage.get("seconds") or 0)
-    if stage["status"] == "current" and of:
-        said = gettext("%(count)s of %(all)s", count=number(count or 0), all=number(of))
+    if stage["status"] == "current" and of and count is not None:
+        said = gettext("%(count)s of %(all)s", count=number(count), all=number(of))
+    elif stage["status"] == "current":
+        said = ngettext("%(count)s recipient", "%(count)s recipients", of, count=number(of)) if of else ""
     else:
         said = str(counted) % {"count": number(count or 0)}
     running = stage["status"] == "current" and bool(count) and bool(of) and seconds > 0.5
