@@ -128,12 +128,24 @@ def test_a_label_with_markup_is_shown_as_text(as_role, make_delivery):
     assert "&lt;b&gt;Bold&lt;/b&gt; &amp; more" in as_role().get("/deliveries").text
 
 
+def ticks(*counts: tuple[int, int]) -> dict[datetime, int]:
+    """Ticks that began so many seconds before T0, with their counts."""
+    return {T0 - timedelta(seconds=before): count for before, count in counts}
+
+
 @pytest.mark.parametrize(
-    ("current", "previous", "elapsed", "rate"),
-    [(10, None, 30, 20), (0, 600, 0, 600), (300, 600, 30, 600), (0, 600, 60, 0), (0, None, 1, 0)],
+    ("counted", "rate"),
+    [
+        ([], 0),
+        ([(30, 10)], 20),  # began half a minute ago: scaled up
+        ([(60, 5), (40, 5), (20, 5)], 15),
+        ([(65, 10), (30, 10)], 15),  # half of the oldest tick is within the minute
+        ([(80, 99)], 0),
+        ([(1, 5)], 60),  # the first seconds tell little
+    ],
 )
-def test_a_rate_is_taken_over_the_last_sixty_seconds(current, previous, elapsed, rate):
-    assert pace.sliding(current, previous, elapsed=elapsed) == rate
+def test_a_rate_is_taken_over_the_last_sixty_seconds(counted, rate):
+    assert pace.rate(ticks(*counted), at=T0) == pytest.approx(rate)
 
 
 def test_nobody_knows_the_time_left_while_nothing_goes():
