@@ -243,3 +243,49 @@ def test_importing_the_same_file_again_changes_nothing(take):
     assert again.counts["unchanged"] + again.counts["updated"] == facts["created"]
     assert (again.counts["created"], again.counts["updated"]) == (0, 0)
     assert adds_up(again.counts)
+
+
+def test_a_queue_that_was_lost_is_filled_again_and_a_run_that_always_dies_ends(take, monkeypatch):
+    found = take("email\nola@x.no\n", run=False)
+    pushed: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(imports, "later", lambda *args, **_more: pushed.append(args))
+    with transaction():
+        assert imports.sweep(at=T0) == 0
+        assert imports.sweep(at=T0 + imports.SILENT * 2) == 1
+    assert pushed == [("imports.run", found.id)]
+    for run_no in range(1, imports.MOST_RUNS + 1):
+        at = T0 + imports.SILENT * 2 * (run_no + 1)
+        with transaction():
+            assert imports.claim(found.id, at=at) == run_no
+        with transaction():
+            assert imports.sweep(at=at + imports.SILENT * 2) == 1
+    db.session.expire_all()
+    assert imports.get(found.id).status == "failed"
+    with transaction():
+        again = imports.get(found.id)
+        imports.start(again, by=db.session.get(User, again.created_by_id), at=T0)
+    assert importing.run(found.id, clock=clock)
+
+
+def test_a_run_that_was_taken_over_writes_nothing_more(take):
+    found = take("email\nola@x.no\n", run=False)
+    with transaction():
+        assert imports.claim(found.id, at=T0) == 1
+    with transaction():
+        imports.sweep(at=T0 + imports.SILENT * 2)
+        assert imports.claim(found.id, at=T0) == 2
+    with transaction(), pytest.raises(imports.Superseded):
+        imports.hold(found.id, run_no=1)
+    with transaction(), pytest.raises(imports.Superseded):
+        imports.progress(found.id, run_no=1, counts={}, at=T0)
+
+
+def test_an_upload_that_nobody_starts_is_thrown_away_after_a_week(make_user):
+    user = make_user("Marketer")
+    with transaction():
+        found = uploads.receive(io.BytesIO(b"email\nola@x.no\n"), filename="x.csv", by=user, at=T0)
+        assert imports.tidy(at=T0 + imports.KEPT) == 0
+        assert imports.tidy(at=T0 + imports.KEPT * 2) == 1
+        db.session.refresh(found)
+    assert found.status == "cancelled"
+    assert db.session.scalar(select(func.count()).select_from(ImportPart)) == 0

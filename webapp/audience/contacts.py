@@ -46,8 +46,8 @@ def get(contact_id: int) -> Contact:
 
 def find(wanted: Wanted, *, order: str = "name", limit: int, offset: int = 0) -> Sequence[tuple[Contact, str]]:
     """Return contacts, each with its status. `order`: name or added, with a "-" before it for the other way round."""
-    query = search.contacts(wanted).add_columns(search.status()).order_by(*_order(order))
-    return [(row[0], row[1]) for row in db.session.execute(query.limit(limit).offset(offset))]
+    query = search.contacts(wanted).order_by(*_order(order)).limit(limit).offset(offset)
+    return search.with_status(db.session.scalars(query).all())
 
 
 def count(wanted: Wanted) -> int:

@@ -83,9 +83,9 @@ def remove(found: ContactList, *, by: User, at: datetime) -> None:
 
 def members(list_id: int, *, q: str, limit: int, offset: int = 0) -> Sequence[tuple[Contact, str]]:
     """Return members by name, each with its status."""
-    query = search.contacts(search.Wanted(q=q, list_id=list_id)).add_columns(search.status())
+    query = search.contacts(search.Wanted(q=q, list_id=list_id))
     query = query.order_by(func.lower(Contact.last_name), func.lower(Contact.first_name), Contact.id)
-    return [(row[0], row[1]) for row in db.session.execute(query.limit(limit).offset(offset))]
+    return search.with_status(db.session.scalars(query.limit(limit).offset(offset)).all())
 
 
 def add_members(list_id: int, *, contact_ids: Iterable[int], at: datetime) -> int:
