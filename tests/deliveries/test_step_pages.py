@@ -230,6 +230,18 @@ def test_the_message_is_shown_as_any_contact_in_a_sandbox(as_role, make_delivery
     assert "script" not in answer.headers["Content-Security-Policy"]
 
 
+def test_the_plain_text_is_shown_as_text(as_role, make_delivery):
+    delivery = make_delivery(text="<b>Hello</b> {{ first_name }}")
+    shown = as_role().get(f"/deliveries/{delivery.id}/preview/message?text=1").text
+    assert "&lt;b&gt;Hello&lt;/b&gt; Ingrid" in shown
+
+
+def test_what_cannot_be_shown_says_why(as_role, make_delivery):
+    delivery = make_delivery(html="<p>{{ x <b></p>")
+    shown = as_role().get(f"/deliveries/{delivery.id}/preview/message").text
+    assert "The message cannot be shown." in shown
+
+
 def test_scripts_in_content_never_reach_the_frame(as_role, make_delivery):
     delivery = make_delivery(html="<p>a</p><script>alert(1)</script>")
     assert "<script" not in as_role().get(f"/deliveries/{delivery.id}/preview/message").text

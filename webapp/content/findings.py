@@ -38,7 +38,7 @@ WORDS = {
         _l("The text part is empty"),
         _l("Some people and many filters read it. Use “Make text from HTML”."),
     ),
-    "template": (_l("A merge field or condition cannot be read"), _l("%(problem)s")),
+    "template": (_l("A merge field or condition cannot be read"), "%(problem)s"),
     "fields_unknown": (
         _l("Unknown merge fields: %(names)s"),
         _l("Nobody has such a field. Check the spelling against the list of merge fields."),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from flask import Blueprint, current_app, make_response, render_template, request
-from markupsafe import escape
+from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from webapp import clock
@@ -23,6 +23,12 @@ from webapp.errors import Conflict, Invalid, NotFound
 from webapp.web.login import needs, person
 from webapp.web.security import message_headers
 from webapp.words import _l, gettext
+
+#: Plain text in a frame of its own, where the page's style sheet does not reach.
+PLAIN = Markup(
+    '<!doctype html><title>-</title><meta name="color-scheme" content="light dark">'
+    '<pre style="margin:1rem;font:14px/1.5 monospace;white-space:pre-wrap;overflow-wrap:anywhere">{}</pre>'
+)
 
 bp = Blueprint("content", __name__, url_prefix="/deliveries")
 
@@ -93,9 +99,9 @@ def message(delivery_id: int) -> Response:
     try:
         shown = preview.shown_as(delivery, request.args.get("as", type=int), base_url=base_url, parts=parts)
     except TemplateProblem as problem:
-        body = f"<p>{escape(gettext('The message cannot be shown.'))}</p><p>{escape(str(problem))}</p>"
+        body: str = PLAIN.format(f"{gettext('The message cannot be shown.')}\n\n{problem}")
     else:
-        body = f"<pre>{escape(shown.text)}</pre>" if "text" in request.args or not shown.html else shown.html
+        body = PLAIN.format(shown.text) if "text" in request.args or not shown.html else shown.html
     return message_headers(make_response(body))
 
 
