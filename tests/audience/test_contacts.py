@@ -80,13 +80,21 @@ def test_a_status_is_the_first_that_fits(make, topic):
     assert unasked.email in told
 
 
-def test_unsubscribing_covers_everybody_with_that_address(make, topic):
+def test_unsubscribing_from_a_topic_is_by_contact_and_from_everything_by_address(make, topic):
     mother, father = make("home@x.no", first_name="Mia"), make("HOME@x.no", first_name="Per")
+
+    def wants():
+        query = select(Subscription.contact_id, Subscription.subscribed).where(Subscription.topic_id == topic.id)
+        return dict(db.session.execute(query).all())
+
     with transaction():
         subscriptions.subscribe([mother.id, father.id], topic_id=topic.id, at=T0, source="form")
-        assert subscriptions.unsubscribe(mother.id, topic_id=topic.id, at=T0, source="link") == 2
-    assert db.session.scalars(select(Subscription.subscribed)).all() == [False, False]
+        assert subscriptions.unsubscribe(mother.id, topic_id=topic.id, at=T0, source="link") == 1
+    assert wants() == {mother.id: False, father.id: True}
     assert suppression.of_address("home@x.no") is None
+    with transaction():
+        subscriptions.unsubscribe(mother.id, topic_id=None, at=T0, source="link")
+    assert wants() == {mother.id: False, father.id: False}
 
 
 def test_unsubscribing_from_everything_suppresses_the_address(make, topic):

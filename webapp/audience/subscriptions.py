@@ -29,17 +29,19 @@ def subscribe(contact_ids: Iterable[int], *, topic_id: int, at: datetime, source
 
 
 def unsubscribe(contact_id: int, *, topic_id: int | None, at: datetime, source: str, by: User | None = None) -> int:
-    """Unsubscribe a contact, and all others with its address, from a topic; None: from everything, for good.
+    """Unsubscribe a contact from a topic; None: all contacts with its address from everything, for good.
 
     From everything also puts the address on the suppression list. Returns how many answers changed.
     """
+    if topic_id is not None:
+        return _answer([contact_id], topic_id=topic_id, subscribed=False, at=at, source=source)
     email_norm = db.session.scalar(select(Contact.email_norm).where(Contact.id == contact_id))
     ids = [contact_id]
     if email_norm:
         ids = list(db.session.scalars(select(Contact.id).where(Contact.email_norm == email_norm)))
-    topic_ids = [topic_id] if topic_id is not None else list(db.session.scalars(select(Topic.id)))
+    topic_ids = db.session.scalars(select(Topic.id)).all()
     changed = sum(_answer(ids, topic_id=one, subscribed=False, at=at, source=source) for one in topic_ids)
-    if topic_id is None and email_norm:
+    if email_norm:
         changed += suppression.suppress([email_norm], cause="unsubscribed", source=source, at=at, by=by)
     return changed
 
