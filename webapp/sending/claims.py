@@ -16,6 +16,7 @@ from webapp.db import db
 from webapp.deliveries import ledger, partitions
 from webapp.deliveries.states import Outcome
 from webapp.events import announce
+from webapp.sending import events
 
 LEASE = timedelta(seconds=30)
 
@@ -109,6 +110,7 @@ def claim(order: Order, *, token: UUID, worker: str, limit: int, at: datetime) -
     late = {row.seq: row.cause for row in rows if row.cause is not None}
     if late:
         _exclude(order, late, at=at)
+        events.tally(order.delivery_id, at=at, code="excluded_late", count=len(late))
     kept = tuple(Row(r.seq, r.chunk_id, r.email, r.values, r.attempts) for r in rows if r.cause is None)
     pieces = _pieces(chunks, kept)
     _count(order, chunks, rows, late, at=at)

@@ -135,7 +135,7 @@ def _plan_retries(order: Order, results: Iterable[Result], *, at: datetime) -> N
     for (greylisted, attempts), seqs in waves.items():
         due = next_attempt(attempts + 1, greylisted=greylisted, started_at=at, at=at)
         add_chunk(order.delivery_id, seqs=seqs, retrying=True, not_before=due)
-        events.note(order.delivery_id, at=at, code="retry_wave", level="warning", count=len(seqs), attempt=attempts + 2)
+        events.tally(order.delivery_id, at=at, code="retry_wave", count=len(seqs), attempt=attempts + 2)
 
 
 def add_chunk(delivery_id: int, *, seqs: Sequence[int], retrying: bool, not_before: datetime | None) -> None:
