@@ -119,6 +119,14 @@ def test_a_killed_starter_leaves_nothing_and_its_data_is_there_at_the_next_start
         starter.communicate()
     with started(var, PORT=str(port)) as starter:  # at once, while the old ones still end
         ready(starter)
+        starter.terminate()
+        with started(var, PORT=str(port)) as another:  # at once, while the one before still stops
+            ready(another)
+            another.send_signal(signal.SIGINT)
+            another.communicate(timeout=60)
+        starter.communicate(timeout=60)
+    with started(var, PORT=str(port)) as starter:
+        ready(starter)
         supervisor = int((var / "run" / "supervisor.pid").read_text().split()[0])
         os.kill(supervisor, signal.SIGKILL)
         said = starter.communicate(timeout=60)[0]

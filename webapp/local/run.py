@@ -25,6 +25,7 @@ from webapp.local.sockets import socket_folder
 from webapp.settings import Settings, SettingsError
 
 UP_WITHIN = 120  # seconds
+STOPPING = Path("run") / "stopping"  # is there while a start stops what it runs
 
 
 def main() -> int:
@@ -66,10 +67,15 @@ def _only_one(var: Path) -> Iterator[None]:
             f"The folder {var} cannot be written ({problem.strerror}): choose another by SENDOFF_VAR"
         ) from None
     with lock:
-        if not processes.wait_until(lambda: _locked(lock), patience=0.2):
+        free = processes.wait_until(lambda: _locked(lock), patience=0.5)
+        if not free and (var / STOPPING).exists():
+            terminal.say("the last start is still stopping: waiting for it")
+            free = processes.wait_until(lambda: _locked(lock), patience=90)
+        if not free:
             raise LocalError(
                 f"Sendoff is running already with its data in {var}: stop it, or choose another SENDOFF_VAR"
             )
+        (var / STOPPING).unlink(missing_ok=True)
         yield
 
 
@@ -173,6 +179,7 @@ def _stop(
     """Stop all in order, and leave no process. Further Ctrl-C do not disturb that."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    (settings.sendoff_var / STOPPING).touch()
     terminal.say("stopping", first=True)
     if supervisor.poll() is None:
         for group in order:
