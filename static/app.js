@@ -132,7 +132,11 @@ function listen() {
     live.source.begin();
   }, 5000);
   // A value that somebody is typing is theirs.
-  if (window.Idiomorph) Idiomorph.defaults.ignoreActiveValue = true;
+  if (window.Idiomorph) {
+    Idiomorph.defaults.ignoreActiveValue = true;
+    // What somebody has unfolded stays unfolded when its figures move.
+    Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, element) => !(name === "open" && element.tagName === "DETAILS");
+  }
 }
 
 // ---------------------------------------------------------------- forms
