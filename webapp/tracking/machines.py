@@ -14,8 +14,8 @@ from webapp.words import LazyString, _l
 
 HUMAN, PROXY, PREFETCH, SCANNER = "human", "proxy", "prefetch", "scanner"
 
-#: Sooner after the message was handed over, nobody has read it.
-TOO_SOON = timedelta(seconds=3)
+#: Sooner after the message was handed over, nobody has opened it, or has found a link in it to follow.
+TOO_SOON = {OPEN: timedelta(seconds=3), CLICK: timedelta(seconds=10)}
 #: This many different links of one message within BURST_WINDOW are followed by a scanner, not by a reader.
 BURST_LINKS = 3
 BURST_WINDOW = timedelta(seconds=3)
@@ -72,7 +72,7 @@ def judge(kind: str, *, agent: str, method: str, since_sent: timedelta | None) -
     by_agent = _judge_agent(agent)
     if by_agent is not None and by_agent.verdict != HUMAN:
         return by_agent
-    if since_sent is not None and since_sent < TOO_SOON:
+    if since_sent is not None and since_sent < TOO_SOON[kind]:
         return Verdict(PREFETCH if kind == OPEN else SCANNER, "too_soon")
     return by_agent or Verdict(HUMAN, "")
 
