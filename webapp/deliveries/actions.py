@@ -12,6 +12,7 @@ from webapp.deliveries import approval, confirm, control, copies, preparation, s
 from webapp.deliveries.access import get_delivery
 from webapp.errors import Invalid
 from webapp.web.htmx import go
+from webapp.web.i18n import number
 from webapp.web.login import needs, person
 from webapp.words import gettext, ngettext
 
@@ -79,10 +80,13 @@ def send(delivery_id: int) -> Response:
         delivery_id, by=person(), at=clock.now(), count=count, fingerprint=request.form.get("fingerprint", "")
     )
     note(delivery_id, "send", count=count)
-    flash(
-        ngettext("Confirmed: %(num)s message is on its way.", "Confirmed: %(num)s messages are on their way.", count),
-        "ok",
+    words = ngettext(
+        "Confirmed: %(count)s message is on its way.",
+        "Confirmed: %(count)s messages are on their way.",
+        count,
+        count=number(count),
     )
+    flash(words, "ok")
     return go("/deliveries")
 
 

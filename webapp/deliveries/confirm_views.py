@@ -19,6 +19,7 @@ from webapp.deliveries.forms import ScheduleForm
 from webapp.deliveries.models import Delivery, Message
 from webapp.deliveries.preparation_check import usable_relay
 from webapp.deliveries.prepare_views import exclusion_causes
+from webapp.deliveries.preview import subject_as_read
 from webapp.deliveries.states import Outcome, State
 from webapp.deliveries.steps import steps
 from webapp.errors import Invalid
@@ -58,6 +59,7 @@ def page_context(delivery: Delivery) -> dict[str, Any]:
         "approval": approval.latest(delivery),
         "may_approve": approval.may_decide(delivery, by=person()),
         "confirmed_by": scheduled_by,
+        "subject": subject_as_read(delivery.subject),
         "reason": reasons.words(delivery.state_reason, delivery.state_params),
     }
 

@@ -13,7 +13,8 @@ from webapp.deliveries import approval, facts, preparation, reasons
 from webapp.deliveries.access import get_delivery
 from webapp.deliveries.models import Delivery, ExclusionCount, Preparation, PreparationLog
 from webapp.deliveries.preparation_words import line_words, shown_stage
-from webapp.deliveries.states import CONFIRMED, State
+from webapp.deliveries.preview import subject_as_read
+from webapp.deliveries.states import CONFIRMED, EDITABLE, State
 from webapp.deliveries.steps import field_href, steps
 from webapp.rules import causes
 from webapp.web import live
@@ -44,6 +45,7 @@ def page_context(delivery: Delivery) -> dict[str, Any]:
         "stages": [shown_stage(stage, number=number) for stage in prepared.stages] if prepared else [],
         "causes": exclusion_causes(prepared),
         "log": log_lines(prepared),
+        "subject": subject_as_read(delivery.subject),
         "reason": reasons.words(delivery.state_reason, delivery.state_params),
         "advice": advice,
         "advice_step": step,
@@ -87,9 +89,10 @@ def page(delivery_id: int) -> str | Response:
 def ask(delivery_id: int) -> str | Response:
     """Show the step with the question whether to prepare now."""
     delivery = get_delivery(delivery_id, by=person())
-    if State(delivery.state) not in {State.DRAFT, State.PREPARATION_FAILED, State.READY}:
+    context = page_context(delivery)
+    if context["errors"] or State(delivery.state) not in EDITABLE:
         return go(f"/deliveries/{delivery_id}/prepare")
-    return render_template("deliveries/prepare.html", ask="prepare", **page_context(delivery))
+    return render_template("deliveries/prepare.html", ask="prepare", **context)
 
 
 @live.fragment("delivery", "prepare")

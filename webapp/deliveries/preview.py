@@ -10,7 +10,9 @@ from sqlalchemy import func, or_, select
 from webapp import broker
 from webapp.audience.models import Contact, ListMember
 from webapp.content.fields import contact_values, sample_values
-from webapp.content.render import Rendered, compile_content
+from webapp.content.problems import TemplateProblem
+from webapp.content.render import Rendered, compile_content, one_line
+from webapp.content.sandbox import compiled
 from webapp.db import db
 from webapp.deliveries.models import Delivery
 
@@ -77,3 +79,11 @@ def forget_typed(delivery_id: int, user_id: int) -> None:
     """Forget what was kept: it has been saved."""
     with suppress(broker.RedisError):
         broker.client().delete(_key(delivery_id, user_id))
+
+
+def subject_as_read(source: str) -> str:
+    """Give a subject as somebody invented would read it; one that cannot be read is given as it was typed."""
+    try:
+        return one_line(compiled(source, html=False).render(sample_values()))
+    except TemplateProblem:
+        return source
