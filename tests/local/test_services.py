@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,6 +119,22 @@ def test_as_root_the_server_is_another_user_in_a_folder_only_root_may_enter(tmp_
     assert "0" not in uids
     effective = int(status.split("CapEff:")[1].split()[0], 16)
     assert effective in {1 << execute.CAP_DAC_READ_SEARCH, 1 << execute.CAP_DAC_OVERRIDE}
+    server.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("mode", ["755", "700"])
+def test_as_root_the_programs_too_may_lie_where_only_root_may_enter(tmp_path, monkeypatch, mode):
+    tmp_path.chmod(0o700)
+    package = postgres.programs().parent.parent
+    own = tmp_path / package.name
+    shutil.copytree(package, own, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
+    for libraries in package.parent.glob(f"{package.name}.libs"):
+        shutil.copytree(libraries, tmp_path / libraries.name)
+    subprocess.run(["/bin/chmod", "-R", mode, str(own)], check=True)
+    found = own / postgres.programs().relative_to(package)
+    monkeypatch.setattr(postgres, "programs", lambda: found)
+    server = postgres.start(tmp_path / "postgres", socket_folder(tmp_path), test=True)
     server.stop()
 
 

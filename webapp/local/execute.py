@@ -12,7 +12,8 @@ import signal
 import sys
 from pathlib import Path
 
-PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 8, 47, 2
+PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_SET_SECUREBITS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 8, 28, 47, 2
+NO_SETUID_FIXUP = 1 << 2  # without it access(2) looks away from the capability, and initdb finds no program
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
 CAPABILITY_VERSION_3 = 0x20080522
 MARK = "SENDOFF_PARENT"
@@ -56,15 +57,22 @@ def _keep_one(capability: int) -> bool:
     return bool(libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) == 0)
 
 
-def _become(uid: int) -> None:
-    """Change to the user for good, keeping the right to reach files below root's own folders."""
+def _become(uid: int, *, program: str) -> None:
+    """Change to the user for good, keeping the right to reach files below root's own folders.
+
+    A program that only root may run (made under a strict umask) takes the stronger of the two capabilities.
+    """
+    wanted = [CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE]
+    if not Path(program).stat().st_mode & 0o001:
+        wanted.reverse()
     if LINUX:
         _libc().prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        _libc().prctl(PR_SET_SECUREBITS, NO_SETUID_FIXUP | 1 << 4, 0, 0, 0)  # 1 << 4: as PR_SET_KEEPCAPS
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
-    if LINUX and not _keep_one(CAP_DAC_READ_SEARCH):
-        _keep_one(CAP_DAC_OVERRIDE)
+    if LINUX:
+        any(_keep_one(capability) for capability in wanted)
 
 
 def tie_to_parent(signal_number: int, parent: int) -> None:
@@ -89,7 +97,7 @@ def main(arguments: list[str]) -> None:
         _write_process_file(options.process_file)
     if options.uid:
         try:
-            _become(options.uid)
+            _become(options.uid, program=options.command[0])
         except OSError as problem:
             sys.exit(f"cannot run {Path(options.command[0]).name} as user {options.uid}: {problem.strerror}")
     # Below a supervisor the parent is known by its mark; each program passes its own number on.
