@@ -271,18 +271,25 @@ class Template:
         """Give the text as the pieces it is made of: fixed ones are the very same strings each time. Raises TemplateProblem."""
         given = {name: value for name, value in values.items() if value is not None}
         try:
-            return list(self._bounded(given))
+            return list(self._bounded(given)) if self._loops else self._straight(given)
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
             raise TemplateProblem("failed", detail=str(error)[:200]) from None
 
+    def _straight(self, given: dict[str, Any]) -> list[str]:
+        """Run a template without loops: it can only become as long as its values are."""
+        pieces = list(self._compiled.root_render_func(self._compiled.new_context(given)))
+        if sum(map(len, pieces)) > OUTPUT_CHARACTERS:
+            raise TemplateProblem("output", limit=OUTPUT_CHARACTERS)
+        return pieces
+
     def _bounded(self, given: dict[str, Any]) -> Iterator[str]:
         left = OUTPUT_CHARACTERS
-        late = time.monotonic() + RENDER_SECONDS if self._loops else None
+        late = time.monotonic() + RENDER_SECONDS
         for chunk in self._compiled.root_render_func(self._compiled.new_context(given)):
             left -= len(chunk)
             if left < 0:
                 raise TemplateProblem("output", limit=OUTPUT_CHARACTERS)
-            if late is not None and time.monotonic() > late:
+            if time.monotonic() > late:
                 raise TemplateProblem("slow")
             yield chunk
 

@@ -3,6 +3,7 @@
 import re
 import socket
 import ssl
+import struct
 from enum import StrEnum
 from time import monotonic
 from typing import NamedTuple
@@ -62,6 +63,8 @@ class Wire:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._buffer = b""
+        self._timeout = 0.0
+        self._native = type(sock).__module__ == "socket"
         self.written = 0
 
     @property
@@ -72,6 +75,8 @@ class Wire:
         """Speak TLS from here on. Nothing read before counts any more (CVE-2011-0411)."""
         if self._buffer:
             raise RelayError(Trouble.PROTOCOL, "the relay spoke before TLS was agreed")
+        self._native = False
+        self._socket.settimeout(self._timeout or 30)
         try:
             self._socket = context.wrap_socket(self._socket, server_hostname=host)
         except ssl.SSLCertVerificationError as error:
@@ -85,11 +90,11 @@ class Wire:
         """Write all of `data` or raise; `written` then tells how far it got."""
         self.written = 0
         try:
-            self._socket.settimeout(timeout)
+            self._limit(timeout)
             self.written = self._socket.send(data)
             while self.written < len(data):
                 self.written += self._socket.send(memoryview(data)[self.written :])
-        except TimeoutError as error:
+        except (TimeoutError, BlockingIOError) as error:
             raise RelayError(Trouble.TIMEOUT, "the relay stopped reading") from error
         except OSError as error:
             raise RelayError(Trouble.CLOSED, str(error)) from error
@@ -100,9 +105,11 @@ class Wire:
         end = self._end(buffer)
         if end < 0:
             deadline = monotonic() + timeout
+            left = timeout
             while end < 0:
-                buffer = self._buffer = buffer + self._receive(deadline)
+                buffer = self._buffer = buffer + self._receive(left)
                 end = self._end(buffer)
+                left = deadline - monotonic()
         raw = buffer[:end]
         self._buffer = buffer[end:]
         return int(raw[:3]), raw
@@ -110,14 +117,26 @@ class Wire:
     def close(self) -> None:
         self._socket.close()
 
-    def _receive(self, deadline: float) -> bytes:
-        left = deadline - monotonic()
+    def _limit(self, timeout: float) -> None:
+        """Set the time limit of the next calls. A plain socket keeps it in the kernel, which spares a poll() for each call."""
+        if timeout == self._timeout:
+            return
+        self._timeout = timeout
+        if not self._native:
+            self._socket.settimeout(timeout)
+            return
+        limit = struct.pack("ll", int(timeout), int(timeout % 1 * 1_000_000) or int(timeout < 1))
+        self._socket.settimeout(None)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+
+    def _receive(self, left: float) -> bytes:
         try:
             if left <= 0:
                 raise TimeoutError  # noqa: TRY301 - one place says what a missing answer means
-            self._socket.settimeout(left)
+            self._limit(left)
             data = self._socket.recv(65_536)
-        except TimeoutError as error:
+        except (TimeoutError, BlockingIOError) as error:
             raise RelayError(Trouble.TIMEOUT, "no answer in time") from error
         except OSError as error:
             raise RelayError(Trouble.CLOSED, str(error)) from error
