@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text, update
 
 from tests.fixtures import T0
 from webapp.accounts.models import User
-from webapp.audience import importing, imports, uploads
+from webapp.audience import importing, imports, staging, uploads
 from webapp.audience.merging import Wishes
 from webapp.audience.models import (
     Contact,
@@ -175,7 +175,7 @@ def test_the_uploaded_file_and_the_staging_table_are_gone_afterwards(take):
 
 def test_a_cancelled_import_leaves_nothing_half_done(take, monkeypatch):
     monkeypatch.setattr(importing, "BATCH", 2)
-    found = take("email\n" + "".join(f"p{n}@x.no\n" for n in range(9)), run=False)
+    found = take("email\nbroken\n" + "".join(f"p{n}@x.no\n" for n in range(9)), run=False)
     import_id = found.id
     batch = importing._batch
 
@@ -187,7 +187,22 @@ def test_a_cancelled_import_leaves_nothing_half_done(take, monkeypatch):
     monkeypatch.setattr(importing, "_batch", cancel_then_batch)
     assert not importing.run(import_id, clock=clock)
     db.session.expire_all()
-    assert db.session.scalar(select(func.count()).select_from(Contact)) == 0
+    for left in (Contact, ImportReject):
+        assert db.session.scalar(select(func.count()).select_from(left)) == 0
+    assert not staging.known()
+
+
+def test_staging_of_an_import_that_ended_without_its_worker_is_dropped(take):
+    found = take("email\nola@x.no\n", run=False)
+    with transaction():
+        assert imports.claim(found.id, at=T0) == 1
+        staging.create(found.id, 1)
+    with transaction():
+        imports.tidy(at=T0)
+        assert staging.known() == {found.id}
+        imports.cancel(imports.get(found.id), at=T0)
+        imports.tidy(at=T0)
+    assert not staging.known()
 
 
 def test_two_runs_of_one_import_make_one(take):

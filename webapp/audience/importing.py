@@ -35,6 +35,8 @@ def run(import_id: int, *, clock: Clock) -> bool:
         _merge(import_id, run_no, counts, clock)
     except imports.Superseded:
         log.info("Import %s: run %s is over, it was cancelled or started over", import_id, run_no)
+        with transaction():
+            staging.drop(import_id, run_no)
         return False
     return True
 

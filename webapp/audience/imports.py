@@ -117,6 +117,7 @@ def cancel(found: Import, *, at: datetime) -> None:
     """End an import; the contacts stay as they were before it."""
     _change(found.id, (*WAITING, *MOVING), "cancelled", finished_at=at)
     forget_file(found.id)
+    forget_rejects(found.id)
 
 
 def remove(found: Import) -> None:
@@ -130,6 +131,11 @@ def remove(found: Import) -> None:
 def forget_file(import_id: int) -> None:
     """Delete the uploaded file: it holds personal data and is not needed any more."""
     db.session.execute(delete(ImportPart).where(ImportPart.import_id == import_id))
+
+
+def forget_rejects(import_id: int) -> None:
+    """Delete the rejected rows of a run that came to nothing."""
+    db.session.execute(delete(ImportReject).where(ImportReject.import_id == import_id))
 
 
 def rejects(import_id: int, *, limit: int, offset: int = 0) -> Sequence[ImportReject]:
@@ -185,7 +191,7 @@ def progress(import_id: int, *, run_no: int, counts: dict[str, Any], at: datetim
 def fail(import_id: int, *, run_no: int, problem: str, at: datetime) -> None:
     """End a run that cannot go on; the file stays, so that it can be tried again."""
     staging.drop_all(import_id)
-    db.session.execute(delete(ImportReject).where(ImportReject.import_id == import_id))
+    forget_rejects(import_id)
     query = update(Import).where(Import.id == import_id, Import.status == "running", Import.run_no == run_no)
     db.session.execute(query.values(status="failed", problem=problem, finished_at=at))
     announce("import", import_id)
@@ -219,10 +225,16 @@ def sweep(*, at: datetime) -> int:
 
 
 def tidy(*, at: datetime) -> int:
-    """Throw uploaded files away that nobody started to import for a week; return how many."""
+    """Throw uploaded files away that nobody started to import for a week; return how many.
+
+    Staging tables go too whose import has ended while its worker was dead.
+    """
     old = db.session.scalars(select(Import.id).where(Import.status.in_(WAITING), Import.created_at < at - KEPT)).all()
     for import_id in old:
         cancel(get(import_id), at=at)
+    moving = set(db.session.scalars(select(Import.id).where(Import.status.in_(MOVING))))
+    for import_id in staging.known() - moving:
+        staging.drop_all(import_id)
     return len(old)
 
 

@@ -1,6 +1,6 @@
 """The staging table of one run of an import: filled by COPY, read by the merge, then dropped. Never logged."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from psycopg.types.json import Jsonb
 from sqlalchemy import text
@@ -49,8 +49,22 @@ def refuse(import_id: int, *, rows: Iterable[Refused]) -> None:
             copy.write_row((import_id, row.line, row.column, row.reason, Jsonb(row.cells)))
 
 
+def drop(import_id: int, run_no: int) -> None:
+    """Drop the table of a run, if it is still there."""
+    db.session.execute(text(f"DROP TABLE IF EXISTS {name(import_id, run_no)}"))
+
+
 def drop_all(import_id: int) -> None:
     """Drop the tables of all runs of an import."""
-    query = text("SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename ~ :pattern")
-    for table in db.session.scalars(query, {"pattern": f"^import_staging_{int(import_id)}_\\d+$"}).all():
+    for table in _tables(f"^import_staging_{int(import_id)}_\\d+$"):
         db.session.execute(text(f"DROP TABLE IF EXISTS {table}"))
+
+
+def known() -> set[int]:
+    """Return the imports that have a table."""
+    return {int(table.split("_")[2]) for table in _tables("^import_staging_\\d+_\\d+$")}
+
+
+def _tables(pattern: str) -> Sequence[str]:
+    query = text("SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename ~ :pattern")
+    return db.session.scalars(query, {"pattern": pattern}).all()
