@@ -11,6 +11,7 @@ from webapp.accounts.rights import Right
 from webapp.deliveries.access import get_delivery
 from webapp.deliveries.facts import facts_of
 from webapp.deliveries.models import Delivery
+from webapp.deliveries.preview import subject_as_read
 from webapp.deliveries.states import CONFIRMED, State
 from webapp.deliveries.steps import steps
 from webapp.insight import activity, failures, recount
@@ -35,6 +36,7 @@ def overview(delivery_id: int) -> Response | str:
     shown = dashboard(delivery, at=at)
     return render_template(
         "insight/overview.html",
+        subject=subject_as_read(delivery.subject),
         around=around(delivery),
         reasons=failures.reasons(delivery_id) if shown.ledger.failed else [],
         **shared(shown),
