@@ -22,9 +22,12 @@ from webapp.words import ngettext
 bp = Blueprint("proofs", __name__, url_prefix="/deliveries")
 
 
-@live.fragment("delivery", "proofs", quiet=True)
+@live.fragment("delivery", "proofs")
 def moved(delivery_id: int) -> str:
-    """Tell those who look at the proofs of a delivery that something has become of one."""
+    """Tell those who look at the proofs of a delivery that something has become of one.
+
+    It is told on connect, too: a proof may have arrived between the page and its stream.
+    """
     return latest_news(delivery_id)
 
 
