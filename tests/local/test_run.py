@@ -55,7 +55,7 @@ def health(port: int) -> tuple[int, dict]:
         return 0, {}
 
 
-def wait(true, patience: float = 90) -> None:
+def wait(true, patience: float = 240) -> None:
     deadline = time.monotonic() + patience
     while not true():
         assert time.monotonic() < deadline, "it took too long"
@@ -93,7 +93,7 @@ def test_it_starts_heals_stops_and_leaves_no_process(var):
         assert (status, set(told.values())) == (200, {"ok"})
         assert set(told) == {"web", "database", "redis", "workers", "scheduler", "migrations"}
         with started(var, PORT=str(free_port("127.0.0.1"))) as second:
-            assert "running already" in second.communicate(timeout=30)[0]
+            assert "running already" in second.communicate(timeout=120)[0]
             assert second.returncode == 1
         killed = [pid for pid, words in processes_of(var).items() if words.endswith("jobs.worker mail")]
         assert killed
@@ -104,7 +104,7 @@ def test_it_starts_heals_stops_and_leaves_no_process(var):
         os.kill(postmaster, signal.SIGKILL)
         wait(lambda: health(port)[0] == 200 and postmaster not in processes_of(var))
         starter.send_signal(signal.SIGINT)
-        said += starter.communicate(timeout=60)[0]
+        said += starter.communicate(timeout=120)[0]
     assert starter.returncode == 0, said
     assert f"http://127.0.0.1:{port}" in said
     assert processes_of(var) == {}
@@ -122,15 +122,12 @@ def test_a_killed_starter_leaves_nothing_and_its_data_is_there_at_the_next_start
         starter.terminate()
         with started(var, PORT=str(port)) as another:  # at once, while the one before still stops
             ready(another)
-            another.send_signal(signal.SIGINT)
-            another.communicate(timeout=60)
-        starter.communicate(timeout=60)
-    with started(var, PORT=str(port)) as starter:
-        ready(starter)
-        supervisor = int((var / "run" / "supervisor.pid").read_text().split()[0])
-        os.kill(supervisor, signal.SIGKILL)
-        said = starter.communicate(timeout=60)[0]
-    assert starter.returncode == 1
+            supervisor = int((var / "run" / "supervisor.pid").read_text().split()[0])
+            os.kill(supervisor, signal.SIGKILL)
+            said = another.communicate(timeout=120)[0]
+        starter.communicate(timeout=120)
+        assert starter.returncode == 0
+    assert another.returncode == 1
     assert "supervisor ended" in said
     assert processes_of(var) == {}
 
@@ -139,7 +136,7 @@ def test_a_taken_port_is_told_in_one_line(var):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with started(var, PORT=str(port)) as starter:
-            said = starter.communicate(timeout=30)[0]
+            said = starter.communicate(timeout=120)[0]
     assert starter.returncode == 1
     assert said.strip() == f"Port {port} is taken: stop what uses it, or choose another: make run PORT={port + 1}"
 
@@ -147,7 +144,7 @@ def test_a_taken_port_is_told_in_one_line(var):
 def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path):
     (tmp_path / "file").touch()
     with started(tmp_path / "file" / "var") as starter:
-        said = starter.communicate(timeout=30)[0]
+        said = starter.communicate(timeout=120)[0]
     assert starter.returncode == 1
     assert len(said.strip().splitlines()) == 1
     assert "cannot be written" in said or "Not a directory" in said
@@ -164,7 +161,7 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path):
 )
 def test_a_wrong_setting_is_told_in_one_line(var, given, told):
     with started(var, **given) as starter:
-        said = starter.communicate(timeout=30)[0]
+        said = starter.communicate(timeout=120)[0]
     assert starter.returncode == 1
     assert told in said
     assert len(said.strip().splitlines()) == 1
@@ -186,7 +183,7 @@ def test_given_servers_are_used_and_none_is_embedded(var, services, tmp_path):
         ready(starter)
         running = processes_of(var)
         starter.send_signal(signal.SIGTERM)
-        said = starter.communicate(timeout=60)[0]
+        said = starter.communicate(timeout=120)[0]
     assert starter.returncode == 0, said
     assert not (var / "postgres").exists()
     assert not any("redis-server" in words for words in running.values())

@@ -24,7 +24,7 @@ from webapp.local.programs import Program
 from webapp.local.sockets import socket_folder
 from webapp.settings import Settings, SettingsError
 
-UP_WITHIN = 120  # seconds
+UP_WITHIN = 300  # seconds
 STOPPING = Path("run") / "stopping"  # is there while a start stops what it runs
 
 

@@ -59,7 +59,7 @@ def own_places() -> list[Place]:
     found = [
         Place(str(label), url_for(endpoint), icon=icon)
         for endpoint, label, icon in OWN
-        if endpoint in current_app.view_functions
+        if endpoint in current_app.view_functions and (endpoint != "mailbox.index" or _catches_mail())
     ]
     return found or [Place(gettext("Deliveries"), "/", icon="send")]
 
@@ -72,6 +72,11 @@ def settings_places() -> list[tuple[str, str, bool]]:
         if endpoint in current_app.view_functions and i18n.may(right)
     ]
     return [(label, href, request.path == href or request.path.startswith(href + "/")) for label, href in found]
+
+
+def _catches_mail() -> bool:
+    """Whether the built-in relay is in use, so that there is a mailbox."""
+    return bool(current_app.extensions["settings"].catchall_port)
 
 
 def _here(href: str, paths: tuple[str, ...]) -> bool:
