@@ -129,3 +129,16 @@ def test_what_waits_in_the_inbox_is_folded_in_once(make_sent):
             ingest.fold_inbox(limit=10)
     assert (ledger.read(delivery.id).unsubscribed, ledger.read(delivery.id).opened) == (1, 1)
     assert db.session.query(HitInbox).count() == 0
+
+
+def test_a_hit_that_came_by_two_ways_because_redis_was_slow_counts_once(make_sent):
+    delivery = make_sent()
+    slow = hit(delivery, "click", link_no=1)
+    with transaction():
+        hits.keep_with(slow)
+        hits.keep_with(slow)
+    with transaction():
+        ingest.fold_inbox(limit=10)
+    fold(slow, hit(delivery, "click", link_no=1, after=60.001))
+    assert db.session.query(Hit).count() == 2
+    assert db.session.query(Link).filter_by(no=1).one().clicks == 2

@@ -92,13 +92,35 @@ def _modes(delivery_ids: Iterable[int]) -> dict[int, str]:
 
 
 def _fold_full(delivery_id: int, hits: list[Raw]) -> None:
-    judged = _judge(delivery_id, hits)
+    judged = _judge(delivery_id, _not_known(delivery_id, hits))
     if not judged:
         return
     before = reactions.load(delivery_id, judged)
     changed = _find_bursts(delivery_id, judged)
     _insert(delivery_id, judged, with_identity=True)
     reactions.settle(delivery_id, judged, before=before, recount=changed)
+
+
+def _not_known(delivery_id: int, hits: list[Raw]) -> list[Raw]:
+    """Leave out what came twice: a Redis that answered too late has taken a hit that was then kept elsewhere as well."""
+    if not hits:
+        return []
+    times = [raw.at for raw in hits]
+    rows = db.session.execute(
+        text(
+            "SELECT seq, kind, link_no, at, agent, address FROM hit WHERE delivery_id = :id "
+            "AND seq = ANY(CAST(:seqs AS integer[])) AND at BETWEEN :first AND :last"
+        ),
+        {"id": delivery_id, "seqs": list({raw.seq for raw in hits}), "first": min(times), "last": max(times)},
+    )
+    known = {tuple(row) for row in rows}
+    found = []
+    for raw in hits:
+        same = (raw.seq, raw.kind, raw.link_no, raw.at, raw.agent, raw.address)
+        if same not in known:
+            known.add(same)
+            found.append(raw)
+    return found
 
 
 def _fold_nameless(delivery_id: int, hits: list[Raw]) -> None:
