@@ -2,7 +2,10 @@
 
 import logging
 import os
+import signal
 import socket
+import threading
+from collections.abc import Callable
 
 from webapp import broker, clock, queue, settings
 from webapp.db import transaction
@@ -40,6 +43,7 @@ def _deliver(delivery_id: int, slot: int) -> str:
         journal=config.journal,
         worker=f"{socket.gethostname()}/{os.getpid()}",
         hurried=lambda: queue.length("send") > 0,
+        leaving=_asked_to_leave(),
         alive=lambda: sweeping.occupy(delivery_id, slot=slot, again=True),
         share=config.workers_send,
     )
@@ -48,6 +52,14 @@ def _deliver(delivery_id: int, slot: int) -> str:
         with transaction():
             work.finish(delivery_id, at=clock.now())
     return ending
+
+
+def _asked_to_leave() -> Callable[[], bool]:
+    """Return whether the worker is being stopped: then what is on the wire is finished and the rest given back."""
+    asked = threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGUSR2, lambda *_: asked.set())
+    return asked.is_set
 
 
 def sweep() -> None:

@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
 from flask import Flask
@@ -16,6 +17,7 @@ from webapp.db import db
 from webapp.queue import QUEUES
 
 PR_SET_PDEATHSIG = 1
+LEAVE = signal.SIGUSR2
 
 
 class AppWorker(Worker):
@@ -30,6 +32,13 @@ class AppWorker(Worker):
             os._exit(1)
         super().main_work_horse(job, queue)
 
+    def handle_warm_shutdown_request(self) -> None:
+        """Tell the child, too, that it should come to an end: a job that knows how to does, others go on."""
+        super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
+        if self.horse_pid:
+            with suppress(ProcessLookupError):
+                os.kill(self.horse_pid, LEAVE)
+
     def perform_job(self, job: Job, queue: Queue) -> bool:
         with self.app.app_context():
             db.engine.dispose(close=False)  # connections of the parent are not ours
@@ -42,6 +51,7 @@ def main(argv: list[str]) -> int:
     if len(argv) != 1 or argv[0] not in QUEUES:
         sys.stderr.write(f"Name one queue: {', '.join(QUEUES)}.\n")
         return 2
+    signal.signal(LEAVE, signal.SIG_IGN)  # children inherit it; jobs.send listens
     app = create_app()
     connection = broker.client()
     queue = Queue(argv[0], connection=connection, serializer="json")

@@ -132,3 +132,21 @@ def test_pause_and_resume_while_workers_run(installation):
         push("send.deliver", order.delivery_id)
         wait_until(lambda: state_of(order) is State.FINISHED)
         check(order, sink)
+
+
+def test_a_worker_that_is_stopped_gives_back_what_it_holds(installation):
+    sink = Sink()
+    with sink.server:
+        order, workers = begin(installation, sink)
+        wait_until(lambda: sink.count > SIZE / 5)
+        for worker in workers:
+            worker.send_signal(signal.SIGTERM)
+        for worker in workers:
+            worker.wait(20)
+        with transaction():
+            figures = check_balance(order)
+        assert 0 < figures.sent < SIZE
+        assert (figures.sending, figures.unconfirmed) == (0, 0)
+        installation.start("jobs.worker", "send")
+        wait_until(lambda: state_of(order) is State.FINISHED)
+        assert check(order, sink).unconfirmed == 0

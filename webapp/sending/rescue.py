@@ -26,6 +26,7 @@ from webapp.sending.outcomes import Batch, Result
 
 log = logging.getLogger(__name__)
 
+_STALE_SECONDS = 3600
 _UNKNOWN = Note(journal.HANDED)
 
 
@@ -68,7 +69,15 @@ def rescue(watch: Watch, *, folder: Path, at: datetime) -> int:
         elif finding is not None:
             finding.close()
     watch.expired = expired
+    _tidy(folder, {claim.token.hex for claim in held}, at=at)
     return rescued
+
+
+def _tidy(folder: Path, held: set[str], *, at: datetime) -> None:
+    """Remove journals that belong to no claim any more, such as those of an earlier start of the machine."""
+    for path in folder.glob("*") if folder.is_dir() else ():
+        if path.name not in held and path.stat().st_mtime < at.timestamp() - _STALE_SECONDS:
+            path.unlink(missing_ok=True)
 
 
 def _save(claim: Held, finding: Finding | None, *, at: datetime) -> None:

@@ -42,7 +42,10 @@ _DATABASE_PATIENCE = 20.0
 
 @dataclass(slots=True)
 class Terms:
-    """How a run goes about it. `hurried` says that others wait for this worker, `alive` is told every second."""
+    """How a run goes about it.
+
+    `hurried` says that others wait for this worker, `leaving` that it is being stopped; `alive` is told every second.
+    """
 
     clock: Callable[[], datetime]
     journal: Path
@@ -50,12 +53,13 @@ class Terms:
     seconds: float = 60.0
     least_seconds: float = 5.0
     hurried: Callable[[], bool] = field(default=lambda: False)
+    leaving: Callable[[], bool] = field(default=lambda: False)
     alive: Callable[[], object] = field(default=lambda: None)
     share: int = 1
 
 
 class Run:
-    """Sends one delivery for a while. `go()` returns why it ended: `dry`, `time`, `halted` or `trouble`."""
+    """Sends one delivery for a while. `go()` returns why it ended: `dry`, `time`, `leaving`, `halted` or `trouble`."""
 
     def __init__(self, job: Work, terms: Terms) -> None:
         self._job = job
@@ -119,6 +123,8 @@ class Run:
             return "trouble"
         if not self._may_go_on():
             return "halted"
+        if self._terms.leaving():
+            return "leaving"
         if self._is_time(elapsed):
             return "time"
         self._renew()
