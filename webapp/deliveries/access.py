@@ -22,7 +22,7 @@ def get_delivery(delivery_id: int, *, by: User, lock: bool = False) -> Delivery:
     """
     query = select(Delivery).where(Delivery.id == delivery_id)
     if lock:
-        query = query.with_for_update(of=Delivery).execution_options(populate_existing=True)
+        query = query.with_for_update(of=Delivery, key_share=True).execution_options(populate_existing=True)
     delivery = db.session.scalars(query).unique().one_or_none()
     if delivery is None or not by.sees_folder(delivery.folder_id):
         raise NotFound(_l("This delivery does not exist."))

@@ -25,7 +25,9 @@ def changed(delivery_id: int, *, by: User, at: datetime) -> None:
     if not by.can(Right.PREPARE):
         raise NotAllowed(_l("Your permissions do not allow this."))
     row = db.session.execute(
-        select(Delivery.state, Delivery.preparation_id).where(Delivery.id == delivery_id).with_for_update()
+        select(Delivery.state, Delivery.preparation_id)
+        .where(Delivery.id == delivery_id)
+        .with_for_update(key_share=True)
     ).first()
     edited: dict[str, Any] = {"last_editor_id": by.id, "updated_at": at}
     if row is not None and row.state == State.DRAFT:

@@ -24,7 +24,9 @@ def prepare(delivery_id: int, *, by: User, at: datetime) -> int:
     A second press while one is running returns that one: two presses make one preparation.
     """
     row = db.session.execute(
-        select(Delivery.state, Delivery.preparation_id).where(Delivery.id == delivery_id).with_for_update()
+        select(Delivery.state, Delivery.preparation_id)
+        .where(Delivery.id == delivery_id)
+        .with_for_update(key_share=True)
     ).first()
     if row is not None and row.state == State.PREPARING and row.preparation_id and by.can("prepare"):
         return int(row.preparation_id)
@@ -47,7 +49,7 @@ def prepare(delivery_id: int, *, by: User, at: datetime) -> int:
 def stop(delivery_id: int, *, by: User, at: datetime) -> None:
     """Stop the preparation that is running; its worker notices within a second and leaves nothing behind."""
     preparation_id = db.session.scalar(
-        select(Delivery.preparation_id).where(Delivery.id == delivery_id).with_for_update()
+        select(Delivery.preparation_id).where(Delivery.id == delivery_id).with_for_update(key_share=True)
     )
     moves.move(delivery_id, "stop preparation", at=at, by=by, reason="preparation_stopped", preparation_id=None)
     db.session.execute(

@@ -22,6 +22,7 @@ from webapp.deliveries import preparation_target as targeting
 from webapp.deliveries.models import Delivery, Preparation, PreparationLog
 from webapp.deliveries.pulse import Pulse, progress, write_lines
 from webapp.deliveries.report import Critical, Report, Stopped
+from webapp.deliveries.states import State
 from webapp.errors import Problem
 from webapp.events import announce
 from webapp.rules.causes import Cause
@@ -233,6 +234,7 @@ def _freeze(work: Work, compiled: Compiled) -> None:
     report.check()
     preparation_freeze.account(work.preparation_id, **ids, counts=counts, links=compiled.links, at=report.moment())
     fingerprint = preparation_freeze.fingerprint(work.preparation_id, frozen=frozen, links=compiled.links)
+    _lock(work.delivery.id, work.preparation_id)
     db.session.execute(
         text("UPDATE preparation SET frozen = :frozen, fingerprint = :fingerprint WHERE id = :id"),
         {"frozen": Jsonb(frozen), "fingerprint": fingerprint, "id": work.preparation_id},
@@ -241,10 +243,19 @@ def _freeze(work: Work, compiled: Compiled) -> None:
     report.line("info", "frozen", count=report.figures["to_deliver"], fingerprint=fingerprint[:12])
 
 
+def _lock(delivery_id: int, preparation_id: int) -> None:
+    """Lock the delivery before its preparation, in the order in which Stop preparation does; Stopped if it was faster."""
+    query = select(Delivery.state, Delivery.preparation_id).where(Delivery.id == delivery_id)
+    row = db.session.execute(query.with_for_update(key_share=True)).first()
+    if row is None or (row.state, row.preparation_id) != (State.PREPARING, preparation_id):
+        raise Stopped
+
+
 def _end(
     preparation_id: int, delivery_id: int, *, report: Report, status: str, critical: Critical | None = None
 ) -> None:
     """Write the end of it down and move the delivery on, unless somebody has stopped it meanwhile (Stopped)."""
+    _lock(delivery_id, preparation_id)
     at = report.moment()
     told: dict[str, Any] = {"reason": critical.code, "params": critical.params} if critical else {}
     report.line("error" if critical else "info", "end", errors=report.errors, warnings=report.warnings)

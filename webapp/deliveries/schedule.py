@@ -95,7 +95,7 @@ def due(*, at: datetime) -> list[int]:
 
 def start_due(delivery_id: int, *, at: datetime, missed_after: timedelta) -> bool:
     """Start a delivery whose time has come, and say whether it went; what cannot go is held in Ready with the reason."""
-    query = select(Delivery).where(Delivery.id == delivery_id).with_for_update(of=Delivery)
+    query = select(Delivery).where(Delivery.id == delivery_id).with_for_update(of=Delivery, key_share=True)
     delivery = db.session.scalars(query.execution_options(populate_existing=True)).unique().one_or_none()
     if delivery is None or delivery.state != State.SCHEDULED or delivery.scheduled_at is None:
         return False
