@@ -53,13 +53,14 @@ def run(scale):
         for _ in range(2):
             start("jobs.worker", "send")
         time.sleep(8)
+        before = wal_bytes()
         push("send.deliver", delivery_id)
         elapsed = wait(delivery_id)
+        wal = wal_bytes() - before
         content, by_smtplib = smtplib_rate(maker, port, max(500, int(BY_SMTPLIB * scale)))
         seconds_to_make = made_in(maker)
         with transaction():
             figures = ledger.read(delivery_id)
-            wal = db.session.scalar(text("SELECT wal_bytes FROM pg_stat_wal"))
     rate = figures.sent / elapsed
     rows = [
         ("messages", f"{figures.sent:,} of {content:,} bytes"),
@@ -67,6 +68,7 @@ def run(scale):
         ("smtplib in a loop, ready-made messages", f"{by_smtplib:,.0f} messages/s"),
         ("ratio", f"{rate / by_smtplib:.2f}"),
         ("making one message", f"{seconds_to_make * 1e6:.0f} µs"),
+        ("written to the log of PostgreSQL", f"{wal / figures.sent:,.0f} bytes a message"),
         ("ledger", "balanced" if figures.difference == 0 and figures.sent == number else f"WRONG: {figures}"),
     ]
     sys.stdout.writelines(f"{name:<42} {value}\n" for name, value in rows)
@@ -76,8 +78,13 @@ def run(scale):
         "smtplib_per_second": round(by_smtplib),
         "ratio_to_smtplib": round(rate / by_smtplib, 2),
         "make_microseconds": round(seconds_to_make * 1e6, 1),
-        "wal_bytes": int(wal or 0),
+        "wal_bytes_per_message": round(wal / figures.sent),
     }
+
+
+def wal_bytes():
+    with transaction():
+        return int(db.session.scalar(text("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")))
 
 
 def prepare(number, port):
