@@ -1,7 +1,7 @@
 # Sendoff. `make run` and `make test` need nothing before them but Python 3.11+, and the network the first time.
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup dev test check format bench faults lock clean
+.PHONY: messages help run setup dev test check format bench faults lock clean
 
 # The first Python on this machine that is new enough; if there is none, set-up says so with the one there is.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -38,6 +38,11 @@ check: ## formatting, lint, types, import contracts, templates
 format: ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix --quiet .
+
+messages: ## bring the catalogs of translations up to date with the code; then translate what is empty
+	@mkdir -p var
+	@$(BIN)/pybabel -q extract -F pyproject.toml -k _l -k lazy_gettext -k lazy_ngettext:1,2 --no-location --no-wrap -o var/messages.pot webapp jobs templates
+	@$(BIN)/pybabel -q update -i var/messages.pot -d webapp/translations --no-fuzzy-matching --ignore-obsolete --no-wrap
 
 bench: ## benchmarks: all, or NAME=send; SCALE=0.1 for a smaller one
 	@exec $(BIN)/python -m tests.bench $(NAME)

@@ -67,16 +67,6 @@ def test_there_is_one_default(admin):
     assert [relay.name for relay in db.session.query(Relay).filter(Relay.is_default)] == ["Another"]
 
 
-def test_the_built_in_relay_keeps_its_address(admin):
-    with transaction():
-        db.session.add(Relay(name="Provider", host="127.0.0.1", port=2525, tls="none", builtin=True, created_at=T0))
-    relay = only()
-    assert admin.post(f"/settings/relays/{relay.id}", data={**FORM, "per_second": "50"}).status_code == 303
-    db.session.expire_all()
-    relay = only()
-    assert (relay.host, relay.port, relay.password, relay.per_second) == ("127.0.0.1", 2525, None, 50)
-
-
 def test_trying_out_shows_the_conversation_without_secrets(admin):
     def script(conversation):
         conversation.greet("AUTH PLAIN", "PIPELINING")
@@ -113,3 +103,22 @@ def test_a_password_kept_with_another_secret_is_told(database):
     relay = Relay(name="x", host="h", port=1, created_at=T0, password=b"not ours")
     with pytest.raises(Conflict):
         relays.password_of(relay)
+
+
+def test_the_built_in_relay_keeps_its_address_and_takes_a_new_pace(as_role):
+    with transaction():
+        relay = Relay(name="Catch-all", host="127.0.0.1", port=2525, tls="none", builtin=True, created_at=T0)
+        db.session.add(relay)
+    answer = as_role("Administrator").post(
+        f"/settings/relays/{relay.id}",
+        data={
+            "name": "Catch-all",
+            "max_connections": "4",
+            "per_second": "100",
+            "active": "y",
+            "host": "elsewhere.example",
+        },
+    )
+    assert answer.status_code == 303
+    db.session.expire_all()
+    assert (relay.host, relay.port, relay.per_second, relay.max_connections) == ("127.0.0.1", 2525, 100, 4)

@@ -18,6 +18,7 @@ from webapp.web.login import needs, person
 from webapp.words import gettext
 
 bp = Blueprint("relays", __name__, url_prefix="/settings/relays")
+_ADDRESS = ("host", "port", "tls", "username")
 _COLUMNS = ("name", "host", "port", "tls", "username", "max_connections", "per_second", "active", "is_default")
 
 
@@ -61,13 +62,13 @@ def _edit(form: RelayForm, relay: Relay | None) -> Response | str:
     if request.method == "GET":
         return render_template("sending/relay.html", form=form, relay=relay)
     if relay is not None and relay.builtin:
-        for name in ("host", "port", "tls", "username"):
-            form[name].data = getattr(relay, name)
+        for name in _ADDRESS:  # it keeps its address on this machine
+            del form[name]
     if not form.validate():
         return shown_again("sending/relay.html", form=form, relay=relay)
     password = "" if form.forget_password.data else form.password.data or None
     try:
-        values = {name: form[name].data for name in _COLUMNS}
+        values = {name: form[name].data if name in form else getattr(relay, name) for name in _COLUMNS}
         kept = relays.keep(relay, values=values, password=password, by=person(), at=clock.now())
     except Invalid as problem:
         form.add_problem(problem)
