@@ -31,7 +31,7 @@ def test_the_demo_delivery_is_prepared_sent_and_watched_by_two_people(open_brows
 
     manager = open_browser("manager")
     manager.goto("/deliveries")
-    row = manager.get_by_role("row", name=re.compile(DEMO))
+    row = manager.locator("tr", has=manager.get_by_role("link", name=DEMO, exact=True))
     expect(row).to_contain_text("Ready")
 
     send_now(page, here, expected=deliver)
