@@ -14,6 +14,7 @@ from webapp.deliveries import copies, edit, preparation, preparation_run
 from webapp.deliveries.models import Message
 from webapp.deliveries.states import Outcome
 from webapp.errors import Conflict, Invalid
+from webapp.mail.models import Relay
 from webapp.tracking.models import Hit, Reaction
 
 WORDS = ("", "NO", "no", "Ås", "a%b", "O'Brien", "x_y", "12", "12.5", "-3", "2026-01-31", "2026-99-99", "1e5", "\\")
@@ -201,6 +202,7 @@ def test_a_list_or_topic_that_a_segment_asks_about_is_not_deleted(people, user):
 
 def run(delivery, user):
     with transaction():
+        db.session.add(Relay(name="Relay", host="relay.example", port=25, is_default=True, created_at=T0))
         number = preparation.prepare(delivery.id, by=user, at=T0)
     return preparation_run.run(number, base_url="https://news.example", moment=clock.now)
 
