@@ -14,7 +14,17 @@ from webapp.accounts import own_views as own
 from webapp.accounts import sessions
 from webapp.accounts import settings_views as settings_pages
 from webapp.accounts import views as accounts
-from webapp.audience import contact_views, history, import_views, list_views, suppression_views, topic_views
+from webapp.audience import (
+    contact_views,
+    history,
+    import_views,
+    list_views,
+    segment_kinds,
+    segment_views,
+    segments,
+    suppression_views,
+    topic_views,
+)
 from webapp.audience import views as audience
 from webapp.db import db
 from webapp.deliveries import actions, confirm_views, content_views, editing, prepare_views, proof_views
@@ -28,6 +38,7 @@ from webapp.insight import wall_views as wall
 from webapp.local import views as mailbox
 from webapp.sending import views as relays
 from webapp.settings import Settings, use
+from webapp.tracking import conditions
 from webapp.tracking import views as tracking
 from webapp.web import errors, filters, health, htmx, i18n, live, login, logs, requests, security
 
@@ -57,6 +68,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     login.init_app(app, sessions)
     security.init_app(app)  # after login: who was signed out meanwhile is asked to sign in, not told of a token
     history.provide(received)
+    for features in (segment_kinds, segments, conditions):
+        features.provide()
     for blueprint in blueprints():
         app.register_blueprint(blueprint)
     return app
@@ -120,6 +133,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         tracking.bp,
         wall.bp,
         proof_views.bp,
+        segment_views.bp,
         suppression_views.bp,
         topic_views.bp,
     )

@@ -251,9 +251,9 @@ def test_a_list_is_added_and_removed(as_role, make_delivery, make_audience):
     delivery, more = make_delivery(), make_audience(2, name="Extra")
     client = as_role()
     url = f"/deliveries/{delivery.id}/audience"
-    assert client.post(url, data={"act": "include", "list": more.id}).status_code == 303
+    assert client.post(url, data={"act": "include", "list": f"list-{more.id}"}).status_code == 303
     assert "12" in client.get(url).text
-    assert client.post(url, data={"act": f"remove:{more.id}"}).status_code == 303
+    assert client.post(url, data={"act": f"remove:list-{more.id}"}).status_code == 303
     assert len(fresh(delivery).targets) == 1
     assert client.post(url, data={"act": "explode:1"}).status_code == 303
 

@@ -10,7 +10,7 @@ from tests.fixtures import T0
 from tests.house.crawl import path_of, rules
 from tests.house.lint import dead_ends, problems
 from webapp.accounts.models import Folder, Role, User
-from webapp.audience.models import Contact, ContactList, Topic
+from webapp.audience.models import Contact, ContactList, Segment, Topic
 from webapp.db import db, transaction
 from webapp.deliveries import ledger
 from webapp.deliveries.models import Delivery, Preparation
@@ -42,6 +42,9 @@ def things(make_delivery, make_user) -> dict[str, list[Any]]:
             prepare(delivery.id, sent=4 if began else 0)
     with transaction():
         db.session.add(Folder(name="A <folder>", requires_approval=True))
+        is_no = {"kind": "field", "subject": "country", "op": "is", "value": "<NO>"}
+        tree = {"join": "all", "of": [is_no, {"join": "none", "of": [is_no]}]}
+        db.session.add(Segment(name="A <segment>", tree=tree, created_at=T0, updated_at=T0))
     return {
         "delivery_id": deliveries,
         "user_id": ids(User),
@@ -50,6 +53,7 @@ def things(make_delivery, make_user) -> dict[str, list[Any]]:
         "contact_id": ids(Contact)[:1],
         "list_id": ids(ContactList)[:1],
         "topic_id": ids(Topic)[:1],
+        "segment_id": ids(Segment)[:1],
     }
 
 

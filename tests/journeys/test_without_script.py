@@ -27,7 +27,7 @@ def test_a_delivery_is_written_prepared_and_sent_without_javascript(open_browser
     page.get_by_role("button", name="Save and continue").click()
     page.goto(f"{here}/audience")
     chosen = page.locator("#list option", has_text="Customers 2026").get_attribute("value")
-    page.get_by_label("List", exact=True).select_option(chosen)
+    page.get_by_label("List or segment", exact=True).select_option(chosen)
     page.get_by_role("button", name="Send to it").click()
     page.goto(f"{here}/prepare")
     page.locator(".page-head .actions").get_by_role("link", name="Prepare").click()

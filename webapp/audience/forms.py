@@ -22,6 +22,10 @@ class ListForm(Form):
     description = LineField(_l("Description"), validators=[Length(max=300)])
 
 
+class SegmentForm(ListForm):
+    """The name and description of a segment; its tree is read by webapp/audience/segment_views."""
+
+
 class TopicForm(Form):
     name = LineField(
         _l("Name"),

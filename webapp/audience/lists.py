@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from webapp.accounts import audit, folders
 from webapp.accounts.models import User
-from webapp.audience import search
+from webapp.audience import search, segment_use
 from webapp.audience.models import Contact, ContactList, ListMember
 from webapp.db import db
 from webapp.errors import Conflict, Invalid, NotFound
@@ -71,6 +71,7 @@ def change(found: ContactList, *, name: str, description: str, by: User, at: dat
 def remove(found: ContactList, *, by: User, at: datetime) -> None:
     """Delete a list, not its contacts; refused while a delivery goes to it."""
     list_id, name = found.id, found.name
+    segment_use.refuse_if_asked("list", list_id, name=name)
     try:
         with db.session.begin_nested():
             db.session.execute(text("DELETE FROM contact_list WHERE id = :id"), {"id": list_id})

@@ -79,6 +79,19 @@ class ListMember(Model):
     added_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class Segment(Model):
+    """A rule evaluated when it is asked; `tree` is what audience/segment_tree checked."""
+
+    __tablename__ = "segment"
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(unique=True)
+    description: Mapped[str] = mapped_column(default="")
+    tree: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
 class Topic(Model):
     """What a contact subscribes to."""
 

@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from webapp.accounts import audit
 from webapp.accounts.models import User
+from webapp.audience import segment_use
 from webapp.audience.models import Subscription, Topic
 from webapp.db import db
 from webapp.errors import Conflict, Invalid, NotFound
@@ -66,6 +67,7 @@ def change(found: Topic, *, name: str, description: str, by: User, at: datetime)
 def remove(found: Topic, *, by: User, at: datetime) -> None:
     """Delete a topic and all answers to it; refused while a delivery is about it."""
     topic_id, name = found.id, found.name
+    segment_use.refuse_if_asked("topic", topic_id, name=name)
     try:
         with db.session.begin_nested():
             db.session.execute(text("DELETE FROM topic WHERE id = :id"), {"id": topic_id})

@@ -11,7 +11,7 @@ from webapp.audience.models import ContactList
 from webapp.db import db
 from webapp.deliveries import preparation
 from webapp.deliveries.access import get_delivery
-from webapp.deliveries.models import Delivery, DeliveryList, Message
+from webapp.deliveries.models import Delivery, DeliveryList, DeliverySegment, Message
 from webapp.deliveries.moves import refusal
 from webapp.deliveries.states import FINAL, Outcome, State
 from webapp.errors import Conflict, NotAllowed
@@ -34,6 +34,10 @@ def copy(delivery_id: int, *, by: User, at: datetime) -> Delivery:
     made.targets = [
         DeliveryList(list_id=target.list_id, excluded=target.excluded, position=target.position)
         for target in source.targets
+    ]
+    made.segment_targets = [
+        DeliverySegment(segment_id=target.segment_id, excluded=target.excluded, position=target.position)
+        for target in source.segment_targets
     ]
     return _added(made)
 

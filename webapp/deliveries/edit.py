@@ -8,18 +8,19 @@ from sqlalchemy import select
 
 from webapp.accounts.models import User
 from webapp.accounts.rights import Right
-from webapp.audience.models import ContactList, Topic
+from webapp.audience.models import ContactList, Segment, Topic
 from webapp.content.starters import starter
 from webapp.db import db
 from webapp.deliveries import editing_guard
 from webapp.deliveries.access import get_delivery, visible_to
-from webapp.deliveries.models import Delivery, DeliveryList
+from webapp.deliveries.models import Delivery, DeliveryList, DeliverySegment
 from webapp.deliveries.states import EDITABLE, State
 from webapp.errors import Invalid, NotAllowed
 from webapp.events import announce
 from webapp.mail.models import Relay
 from webapp.words import _l
 
+Target = DeliveryList | DeliverySegment
 #: What may change in any state: it is not part of what is sent.
 FREE = frozenset({"label", "folder_id", "notes"})
 #: What an edit may write.
@@ -91,21 +92,19 @@ def change(delivery_id: int, values: Mapping[str, Any], *, by: User, at: datetim
     return sent
 
 
-def change_audience(delivery_id: int, action: str, list_id: int, *, by: User, at: datetime) -> None:
-    """Do one thing with a list: include, exclude, remove, or move it up or down among those of its kind.
+def change_audience(delivery_id: int, action: str, list_id: int, *, by: User, at: datetime, kind: str = "list") -> None:
+    """Do one thing with a list or segment: include, exclude, remove, or move it up or down among those of its side.
 
     Raises NotFound, NotAllowed, Invalid, or Conflict where the delivery may not be edited.
     """
     delivery = _locked(delivery_id, by=by)
-    chosen = db.session.get(ContactList, list_id)
-    if chosen is None or not by.sees_folder(chosen.folder_id):
-        raise Invalid(_l("This list does not exist."), field="audience")
+    made = _target_of(kind, list_id, by=by)
     editing_guard.changed(delivery.id, by=by, at=at)
-    targets = list(delivery.targets)
-    mine = next((target for target in targets if target.list_id == list_id), None)
+    targets = delivery.audience
+    mine = next((target for target in targets if target.key == f"{kind}-{list_id}"), None)
     if action in {"include", "exclude"}:
         if mine is None:
-            mine = DeliveryList(delivery_id=delivery.id, list_id=list_id, contact_list=chosen)
+            mine = made
             targets.append(mine)
         mine.excluded = action == "exclude"
     elif action == "remove" and mine is not None:
@@ -115,8 +114,21 @@ def change_audience(delivery_id: int, action: str, list_id: int, *, by: User, at
     targets.sort(key=lambda target: target.excluded)
     for position, target in enumerate(targets):
         target.position = position
-    delivery.targets = targets
+    delivery.targets = [target for target in targets if isinstance(target, DeliveryList)]
+    delivery.segment_targets = [target for target in targets if isinstance(target, DeliverySegment)]
     _touch(delivery, by=by, at=at)
+
+
+def _target_of(kind: str, number: int, *, by: User) -> Target:
+    if kind == "segment":
+        segment = db.session.get(Segment, number)
+        if segment is None:
+            raise Invalid(_l("This segment does not exist."), field="audience")
+        return DeliverySegment(segment_id=number, segment=segment)
+    chosen = db.session.get(ContactList, number)
+    if chosen is None or not by.sees_folder(chosen.folder_id):
+        raise Invalid(_l("This list does not exist."), field="audience")
+    return DeliveryList(list_id=number, contact_list=chosen)
 
 
 def may_edit(delivery: Delivery, *, by: User) -> bool:
@@ -141,7 +153,7 @@ def _check_folder(folder_id: int | None, *, by: User) -> None:
         raise Invalid(_l("Choose one of your folders."), field="folder")
 
 
-def _moved(targets: list[DeliveryList], mine: DeliveryList, by: int) -> list[DeliveryList]:
+def _moved(targets: list[Target], mine: Target, by: int) -> list[Target]:
     kind = [target for target in targets if target.excluded == mine.excluded]
     others = [target for target in targets if target.excluded != mine.excluded]
     at = kind.index(mine)

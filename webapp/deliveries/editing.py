@@ -12,6 +12,7 @@ from webapp import clock
 from webapp.accounts import audit, folders
 from webapp.accounts.models import User
 from webapp.accounts.rights import Right
+from webapp.audience import segments
 from webapp.audience.models import ContactList, ListMember, Topic
 from webapp.content.starters import starters
 from webapp.db import db
@@ -156,12 +157,14 @@ def audience(delivery_id: int) -> str:
     """Show which lists the delivery goes to, in their order, and which it leaves out."""
     delivery = get_delivery(delivery_id, by=person())
     lists = _lists()
-    chosen = {target.list_id for target in delivery.targets}
+    chosen = {target.key for target in delivery.audience}
+    own = {target.segment_id: segments.count(target.segment.tree) for target in delivery.segment_targets}
     return render_template(
         "deliveries/steps/audience.html",
-        counts={audience.id: count for audience, count in lists},
+        counts={f"list-{one.id}": count for one, count in lists} | {f"segment-{i}": count for i, count in own.items()},
         subscribed=count_subscribed(delivery) if delivery.topic else None,
-        free=[(audience, count) for audience, count in lists if audience.id not in chosen],
+        free=[(one, count) for one, count in lists if f"list-{one.id}" not in chosen],
+        free_segments=[one for one in segments.choices() if f"segment-{one.id}" not in chosen],
         **step_context(delivery, "audience"),
     )
 
@@ -169,15 +172,16 @@ def audience(delivery_id: int) -> str:
 @bp.post("/<int:delivery_id>/audience")
 @needs(Right.PREPARE)
 def save_audience(delivery_id: int) -> Response:
-    """Do one thing with one list: include, exclude, remove, up or down."""
+    """Do one thing with one list or segment: include, exclude, remove, up or down."""
     delivery = get_delivery(delivery_id, by=person())
     was = delivery.state
-    action, _colon, number = request.form.get("act", "").partition(":")
-    list_id = int(number) if number.isdecimal() else request.form.get("list", type=int)
+    action, _colon, key = request.form.get("act", "").partition(":")
+    kind, _dash, number = (key or request.form.get("list", "")).rpartition("-")
+    list_id = int(number) if number.isdecimal() else None
     if action not in {"include", "exclude", "remove", "up", "down"} or list_id is None:
-        flash(gettext("Choose a list first."), "warn")
+        flash(gettext("Choose a list or segment first."), "warn")
         return redirect(step_href(delivery_id, "audience"), code=303)
-    edit.change_audience(delivery_id, action, list_id, by=person(), at=clock.now())
+    edit.change_audience(delivery_id, action, list_id, kind=kind or "list", by=person(), at=clock.now())
     log_change(delivery, "delivery-changed", step="audience")
     if was != State.DRAFT:
         flash(gettext("Saved. The delivery was prepared before: prepare it again."), "warn")

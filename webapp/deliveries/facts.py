@@ -9,6 +9,7 @@ from webapp.audience.models import Contact, ListMember, Subscription
 from webapp.content.checks import Checked, Draft, check
 from webapp.content.findings import Finding
 from webapp.db import db
+from webapp.deliveries import target
 from webapp.deliveries.models import Delivery, Preparation, Proof
 from webapp.deliveries.preparation_check import known_to, usable_relay
 from webapp.deliveries.steps import Facts
@@ -24,10 +25,10 @@ def facts_of(delivery: Delivery, *, targeted: int | None = None) -> Facts:
     """
     counted = select(Proof.outcome, func.count()).where(Proof.delivery_id == delivery.id).group_by(Proof.outcome)
     outcomes: dict[str, int] = {outcome: count for outcome, count in db.session.execute(counted)}  # noqa: C416 - rows are no pairs to mypy
-    included = [target for target in delivery.targets if not target.excluded]
+    included = [one for one in delivery.audience if not one.excluded]
     return Facts(
         findings=tuple(findings_of(delivery)) if targeted is None else (),
-        lists=[target.contact_list.name for target in included],
+        lists=[one.name for one in included],
         recipients=targeted if targeted is not None else count_recipients(delivery) if included else 0,
         proofs=outcomes.get("sent", 0),
         proofs_failed=outcomes.get("failed", 0),
@@ -38,7 +39,7 @@ def facts_of(delivery: Delivery, *, targeted: int | None = None) -> Facts:
 def findings_of(delivery: Delivery) -> list[Finding]:
     """Give everything that the control checks find, in the order of the steps."""
     found = list(_setup(delivery))
-    if not any(not target.excluded for target in delivery.targets):
+    if not any(not one.excluded for one in delivery.audience):
         found.append(Finding("audience_missing", "error", "audience"))
     return found + check_delivery(delivery).findings
 
@@ -61,19 +62,13 @@ def _setup(delivery: Delivery) -> list[Finding]:
 
 
 def recipients(delivery: Delivery) -> Select[int]:
-    """Give the query of the contacts that a delivery's lists come to: all that are included, less those left out."""
-    included = [target.list_id for target in delivery.targets if not target.excluded]
-    excluded = [target.list_id for target in delivery.targets if target.excluded]
-    query = select(ListMember.contact_id).where(ListMember.list_id.in_(included))
-    if excluded:
-        left_out = select(ListMember.contact_id).where(ListMember.list_id.in_(excluded))
-        query = query.where(ListMember.contact_id.not_in(left_out))
-    return query.distinct()
+    """Give the query of the contacts that lists and segments come to: all that are included, less those left out."""
+    return select(target.members(delivery).subquery().c.contact_id)
 
 
 def count_recipients(delivery: Delivery) -> int:
     """Count the contacts before any rule."""
-    if len(delivery.targets) == 1:  # nobody stands in one list twice
+    if len(delivery.audience) == len(delivery.targets) == 1:  # nobody stands in one list twice
         one = select(func.count()).where(ListMember.list_id == delivery.targets[0].list_id)
         return 0 if delivery.targets[0].excluded else db.session.scalar(one) or 0
     return db.session.scalar(select(func.count()).select_from(recipients(delivery).subquery())) or 0
@@ -81,15 +76,15 @@ def count_recipients(delivery: Delivery) -> int:
 
 def count_subscribed(delivery: Delivery) -> int:
     """Count those of them who subscribe to the delivery's topic."""
-    wanting = select(Subscription.contact_id).where(Subscription.topic_id == delivery.topic_id, Subscription.subscribed)
-    query = recipients(delivery).where(ListMember.contact_id.in_(wanting))
-    return db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    who = recipients(delivery).subquery()
+    query = select(func.count()).select_from(who).join(Subscription, Subscription.contact_id == who.c.contact_id)
+    return db.session.scalar(query.where(Subscription.topic_id == delivery.topic_id, Subscription.subscribed)) or 0
 
 
 def attribute_names(delivery: Delivery | None = None) -> list[str]:
     """Give the names of the attributes that contacts have, of the delivery's lists or of all."""
     some = select(Contact.attributes).where(Contact.attributes != {})
-    if delivery is not None and delivery.targets:
+    if delivery is not None and delivery.targets and not delivery.segment_targets:
         members = select(ListMember.contact_id).where(ListMember.list_id.in_([t.list_id for t in delivery.targets]))
         some = some.where(Contact.id.in_(members))
     asked = some.limit(ASKED_FOR_ATTRIBUTES).subquery()

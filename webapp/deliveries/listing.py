@@ -131,7 +131,13 @@ def moving_ids(*, at: datetime, limit: int = 50) -> list[int]:
 def next_scheduled(*, folders: Folders) -> Delivery | None:
     """Return the scheduled delivery whose time comes first."""
     wanted = and_(Delivery.state == State.SCHEDULED, visible_in(folders))
-    query = select(Delivery).options(lazyload(Delivery.targets)).where(wanted).order_by(Delivery.scheduled_at).limit(1)
+    query = (
+        select(Delivery)
+        .options(lazyload(Delivery.targets), lazyload(Delivery.segment_targets))
+        .where(wanted)
+        .order_by(Delivery.scheduled_at)
+        .limit(1)
+    )
     return db.session.scalars(query).unique().first()
 
 
@@ -204,7 +210,9 @@ def _query() -> Select[Any]:
         select(Delivery, Preparation, waits, *(getattr(Counter, name) for name in ledger.FIELDS))
         .outerjoin(Preparation, Preparation.id == Delivery.preparation_id)
         .outerjoin(Counter, Counter.delivery_id == Delivery.id)
-        .options(lazyload(Delivery.targets), joinedload(Delivery.owner).options(*BARE))
+        .options(
+            lazyload(Delivery.targets), lazyload(Delivery.segment_targets), joinedload(Delivery.owner).options(*BARE)
+        )
         .execution_options(populate_existing=True)
     )
 

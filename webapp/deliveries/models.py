@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp.accounts.models import Folder, User
-from webapp.audience.models import ContactList, Topic
+from webapp.audience.models import ContactList, Segment, Topic
 from webapp.db import Big, Id, Model, Small
 
 
@@ -63,6 +63,14 @@ class Delivery(Model):
     targets: Mapped[list["DeliveryList"]] = relationship(
         order_by="DeliveryList.position", cascade="all, delete-orphan", lazy="selectin"
     )
+    segment_targets: Mapped[list["DeliverySegment"]] = relationship(
+        order_by="DeliverySegment.position", cascade="all, delete-orphan", lazy="selectin"
+    )
+
+    @property
+    def audience(self) -> list["DeliveryList | DeliverySegment"]:
+        """Lists and segments, those that are left out last, each kind in its order."""
+        return sorted([*self.targets, *self.segment_targets], key=lambda one: (one.excluded, one.position))
 
 
 class DeliveryList(Model):
@@ -76,6 +84,35 @@ class DeliveryList(Model):
     position: Mapped[int] = mapped_column(default=0)
 
     contact_list: Mapped[ContactList] = relationship(lazy="joined")
+
+    @property
+    def name(self) -> str:
+        return self.contact_list.name
+
+    @property
+    def key(self) -> str:
+        return f"list-{self.list_id}"
+
+
+class DeliverySegment(Model):
+    """A segment the delivery goes to or leaves out; its position counts together with those of the lists."""
+
+    __tablename__ = "delivery_segment"
+
+    delivery_id: Mapped[Big] = mapped_column(ForeignKey("delivery.id", ondelete="CASCADE"), primary_key=True)
+    segment_id: Mapped[Big] = mapped_column(ForeignKey("segment.id"), primary_key=True, index=True)
+    excluded: Mapped[bool] = mapped_column(default=False)
+    position: Mapped[int] = mapped_column(default=0)
+
+    segment: Mapped[Segment] = relationship(lazy="joined")
+
+    @property
+    def name(self) -> str:
+        return self.segment.name
+
+    @property
+    def key(self) -> str:
+        return f"segment-{self.segment_id}"
 
 
 class Move(Model):

@@ -151,15 +151,15 @@ def _go_through(work: Work) -> None:
 def _target(work: Work) -> None:
     work.report.begin("target")
     count = targeting.resolve_target(work.delivery.id, preparation_id=work.preparation_id)
-    chosen = work.delivery.targets
+    chosen = work.delivery.audience
     work.report.figures["targeted"] = count
     work.report.end(count=count)
     work.report.line(
         "info",
         "target",
         count=count,
-        lists=[entry.contact_list.name for entry in chosen if not entry.excluded],
-        excluded=[entry.contact_list.name for entry in chosen if entry.excluded],
+        lists=[entry.name for entry in chosen if not entry.excluded],
+        excluded=[entry.name for entry in chosen if entry.excluded],
     )
     if not count:
         work.report.line("error", "target_empty")

@@ -7,6 +7,8 @@ from sqlalchemy import text
 
 from webapp.content.fields import CONTACT_NAMES, LINK_NAMES
 from webapp.db import db, driver
+from webapp.deliveries import target
+from webapp.deliveries.models import Delivery
 from webapp.rules import filtering
 from webapp.rules.causes import Cause
 
@@ -24,20 +26,10 @@ def verdict_table(preparation_id: int) -> str:
 
 
 def resolve_target(delivery_id: int, *, preparation_id: int) -> int:
-    """Fill the target: the union of the lists, less the excluded ones, each contact once, by order of lists; count it."""
+    """Fill the target: lists and segments less those left out, each contact once, by their order; count it."""
     table = target_table(preparation_id)
-    db.session.execute(
-        text(f"""
-            CREATE TEMPORARY TABLE {table} ON COMMIT DROP AS
-            SELECT member.contact_id, min(chosen.position) AS position
-            FROM delivery_list chosen JOIN list_member member ON member.list_id = chosen.list_id
-            WHERE chosen.delivery_id = :delivery_id AND NOT chosen.excluded AND NOT EXISTS (
-                SELECT FROM delivery_list out JOIN list_member left_out ON left_out.list_id = out.list_id
-                WHERE out.delivery_id = :delivery_id AND out.excluded AND left_out.contact_id = member.contact_id)
-            GROUP BY member.contact_id
-        """),
-        {"delivery_id": delivery_id},
-    )
+    delivery = db.session.get_one(Delivery, delivery_id)
+    db.session.execute(target.TemporaryTable(table, target.members(delivery)))
     db.session.execute(text(f"ANALYZE {table}"))
     return int(db.session.scalar(text(f"SELECT count(*) FROM {table}")) or 0)
 

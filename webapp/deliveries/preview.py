@@ -8,13 +8,14 @@ from typing import Any
 from sqlalchemy import func, or_, select
 
 from webapp import broker
+from webapp.audience import segments
 from webapp.audience.models import Contact, ListMember
 from webapp.content.fields import contact_values, sample_values
 from webapp.content.problems import TemplateProblem
 from webapp.content.render import Rendered, compile_content, one_line
 from webapp.content.sandbox import compiled
 from webapp.db import db
-from webapp.deliveries.models import Delivery
+from webapp.deliveries.models import Delivery, DeliveryList
 
 PARTS = ("subject", "preheader", "html", "text")
 SHOWN = 12
@@ -28,9 +29,12 @@ def contacts_for(delivery: Delivery, find: str = "", *, chosen: int | None = Non
     if find.strip():
         columns = (Contact.email_norm, func.lower(Contact.first_name), func.lower(Contact.last_name))
         query = query.where(or_(*(column.like(begins) for column in columns)))
-    elif first := next((target for target in delivery.targets if not target.excluded), None):
-        query = query.join(ListMember, ListMember.contact_id == Contact.id)
-        query = query.where(ListMember.list_id == first.list_id).order_by(ListMember.contact_id)
+    elif first := next((one for one in delivery.audience if not one.excluded), None):
+        if isinstance(first, DeliveryList):
+            query = query.join(ListMember, ListMember.contact_id == Contact.id)
+            query = query.where(ListMember.list_id == first.list_id).order_by(ListMember.contact_id)
+        else:
+            query = query.where(segments.fits(first.segment_id))
     found = list(db.session.scalars(query.order_by(Contact.id).limit(SHOWN)))
     if chosen is not None and all(contact.id != chosen for contact in found):
         contact = db.session.get(Contact, chosen)

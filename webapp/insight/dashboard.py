@@ -109,8 +109,8 @@ def around(delivery: Delivery) -> Around:
     return Around(
         preparation=preparation,
         confirmed_by=confirmed_by,
-        lists=[target.contact_list.name for target in delivery.targets if not target.excluded],
-        without=[target.contact_list.name for target in delivery.targets if target.excluded],
+        lists=[target.name for target in delivery.audience if not target.excluded],
+        without=[target.name for target in delivery.audience if target.excluded],
         links=count_links(delivery.id),
     )
 

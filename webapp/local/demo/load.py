@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 
 from webapp.accounts import demo as staff
 from webapp.accounts.models import Folder, User
-from webapp.audience import addresses
+from webapp.audience import addresses, segments
 from webapp.audience.models import Contact, ContactList, Topic
 from webapp.db import db, driver
 from webapp.deliveries import edit
@@ -51,6 +51,7 @@ def load(*, at: datetime) -> None:
     _members(people, lists)
     _subscriptions(people, topics, at=at)
     _suppressions(people, at=at)
+    _segment(users[0], at=at)
     _deliveries(users[0], folders=folders, lists=lists, topics=topics, at=at)
 
 
@@ -129,6 +130,16 @@ def _suppressions(people: Iterable[Person], *, at: datetime) -> None:
     ]
     insert = "INSERT INTO suppression (email_norm, cause, source, created_at) VALUES (:norm, :cause, 'demo', :at)"
     db.session.execute(text(f"{insert} ON CONFLICT DO NOTHING"), [row for row in rows if row["norm"]])
+
+
+def _segment(owner: User, *, at: datetime) -> None:
+    """Readers in Norway: a rule, so that who comes later is among them."""
+    norwegian = [
+        {"kind": "field", "subject": subject, "op": "is", "value": value}
+        for subject, value in (("language", "nb"), ("country", "NO"))
+    ]
+    tree = {"join": "any", "of": norwegian}
+    segments.create("Norwegian readers", description="Read Norwegian or live in Norway", tree=tree, by=owner, at=at)
 
 
 def _deliveries(

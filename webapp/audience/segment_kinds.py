@@ -1,0 +1,174 @@
+"""The kinds of conditions about contacts themselves: fields, dates, attributes, topics, lists, suppression."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, Numeric, and_, case, cast, exists, func, literal, not_, select
+
+from webapp.accounts.models import User
+from webapp.audience import lists, topics
+from webapp.audience.conditions import Choices, Kind, Operator, register
+from webapp.audience.models import Contact, ListMember, Subscription, Suppression
+from webapp.db import db
+from webapp.words import LazyString, _l
+
+FIELDS: dict[str, LazyString] = {
+    "email": _l("Address"),
+    "first_name": _l("First name"),
+    "last_name": _l("Last name"),
+    "language": _l("Language"),
+    "country": _l("Country"),
+    "company": _l("Company"),
+    "external_id": _l("External number"),
+}
+DATES: dict[str, LazyString] = {"created_at": _l("Contact added"), "updated_at": _l("Contact changed")}
+TEXT = {
+    "is": Operator(words=_l("is"), takes="text"),
+    "is_not": Operator(words=_l("is not"), takes="text"),
+    "contains": Operator(words=_l("contains"), takes="text"),
+    "starts": Operator(words=_l("starts with"), takes="text"),
+    "empty": Operator(words=_l("is empty")),
+    "filled": Operator(words=_l("is not empty")),
+}
+NUMBER = {
+    "equals": Operator(words=_l("is the number"), takes="number"),
+    "less": Operator(words=_l("is a number less than"), takes="number"),
+    "more": Operator(words=_l("is a number more than"), takes="number"),
+}
+DATE = {
+    "before": Operator(words=_l("is a date before"), takes="date"),
+    "since": Operator(words=_l("is a date on or after"), takes="date"),
+    "within": Operator(words=_l("is in the last (days)"), takes="whole"),
+    "older": Operator(words=_l("is longer ago than (days)"), takes="whole"),
+}
+#: How many contacts are asked for the names of their attributes; more would be slow, and contacts are much alike.
+ASKED_FOR_ATTRIBUTES = 2_000
+IS_NUMBER = r"^-?[0-9]{1,15}([.][0-9]{1,6})?$"
+IS_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}($|[T ])"
+
+
+def text_is(column: ColumnElement[Any], operator: str, value: Any) -> ColumnElement[bool]:
+    """Compare a text whatever its case; nothing is the empty text."""
+    own = func.coalesce(column, "")
+    if operator in {"empty", "filled"}:
+        return own == "" if operator == "empty" else own != ""
+    low, wanted = func.lower(own), func.lower(literal(str(value)))
+    found: dict[str, ColumnElement[bool]] = {
+        "is": low == wanted,
+        "is_not": low != wanted,
+        "contains": func.strpos(low, wanted) > 0,
+        "starts": func.starts_with(low, wanted),
+    }
+    return found[operator]
+
+
+def _field(subject: str, operator: str, value: Any) -> ColumnElement[bool]:
+    return text_is(getattr(Contact, _one_of(subject, FIELDS)), operator, value)
+
+
+def _moment(subject: str, operator: str, value: Any) -> ColumnElement[bool]:
+    column = getattr(Contact, _one_of(subject, DATES))
+    if operator in {"within", "older"}:
+        since = ago(int(value))
+        found: ColumnElement[bool] = column >= since if operator == "within" else column < since
+        return found
+    day = datetime.combine(date.fromisoformat(value), time(), UTC)
+    compared: ColumnElement[bool] = column < day if operator == "before" else column >= day
+    return compared
+
+
+def ago(days: int) -> ColumnElement[Any]:
+    """Return the moment so many days before the database's now, which stands still within a transaction."""
+    return func.now() - literal(timedelta(days=days))
+
+
+def _attribute(subject: str, operator: str, value: Any) -> ColumnElement[bool]:
+    own: ColumnElement[Any] = Contact.attributes.op("->>")(literal(subject))
+    if operator in TEXT:
+        return text_is(own, operator, value)
+    filled = func.coalesce(own, "")
+    if operator in NUMBER:
+        number = case((filled.op("~")(IS_NUMBER), cast(filled, Numeric)))
+        wanted = Decimal(value)
+        compared = {"equals": number == wanted, "less": number < wanted, "more": number > wanted}[operator]
+        return func.coalesce(compared, False)
+    return and_(filled.op("~")(IS_DATE), _day(func.left(filled, 10).collate("C"), operator, value))
+
+
+def _day(day: ColumnElement[Any], operator: str, value: Any) -> ColumnElement[bool]:
+    """Compare days as year-month-day: their order as text is that of time, and no text can fail to be read."""
+    if operator in {"before", "since"}:
+        return day < literal(value) if operator == "before" else day >= literal(value)
+    since = func.to_char(func.timezone("UTC", ago(int(value))), "YYYY-MM-DD")
+    if operator == "older":
+        return day < since
+    return and_(day >= since, day <= func.to_char(func.timezone("UTC", func.now()), "YYYY-MM-DD"))
+
+
+def _topic(subject: str, operator: str, _value: Any) -> ColumnElement[bool]:
+    answer = exists().where(Subscription.contact_id == Contact.id, Subscription.topic_id == int(subject))
+    if operator == "never":
+        return not_(answer.correlate(Contact))
+    yes = Subscription.subscribed if operator == "subscribed" else not_(Subscription.subscribed)
+    return answer.where(yes).correlate(Contact)
+
+
+def _list(subject: str, operator: str, _value: Any) -> ColumnElement[bool]:
+    member = exists().where(ListMember.contact_id == Contact.id, ListMember.list_id == int(subject)).correlate(Contact)
+    return member if operator == "member" else not_(member)
+
+
+def _suppressed(_subject: str, operator: str, _value: Any) -> ColumnElement[bool]:
+    found = exists().where(Suppression.email_norm == Contact.email_norm).correlate(Contact)
+    return found if operator == "yes" else not_(found)
+
+
+def _one_of(subject: str, known: dict[str, LazyString]) -> str:
+    if subject not in known:
+        raise KeyError(subject)
+    return subject
+
+
+def attribute_names() -> list[str]:
+    """Return the names of attributes that contacts have."""
+    asked = select(Contact.attributes).where(Contact.attributes != {}).limit(ASKED_FOR_ATTRIBUTES).subquery()
+    return sorted(db.session.scalars(select(func.jsonb_object_keys(asked.c.attributes)).distinct()))
+
+
+def _attributes(_by: User) -> Choices:
+    return [(name, name) for name in attribute_names()]
+
+
+def _topics(_by: User) -> Choices:
+    return [(str(one.id), one.name) for one in topics.choices()]
+
+
+def _lists(by: User) -> Choices:
+    return [(str(one.id), one.name) for one in lists.choices(by=by)]
+
+
+def _named(known: dict[str, LazyString]) -> Any:
+    return lambda _by: [(name, str(words)) for name, words in known.items()]
+
+
+TOPIC = {
+    "subscribed": Operator(words=_l("subscribed")),
+    "unsubscribed": Operator(words=_l("unsubscribed")),
+    "never": Operator(words=_l("never asked")),
+}
+LIST = {"member": Operator(words=_l("is a member")), "not_member": Operator(words=_l("is not a member"))}
+SUPPRESSED = {"yes": Operator(words=_l("is on it")), "no": Operator(words=_l("is not on it"))}
+
+
+def provide() -> None:
+    """Register them."""
+    for code, words, operators, choices, expression in (
+        ("field", _l("Contact"), TEXT, _named(FIELDS), _field),
+        ("date", _l("Date"), DATE, _named(DATES), _moment),
+        ("attribute", _l("Attribute"), TEXT | NUMBER | DATE, _attributes, _attribute),
+        ("topic", _l("Topic"), TOPIC, _topics, _topic),
+        ("list", _l("List"), LIST, _lists, _list),
+        ("suppression", _l("Suppression"), SUPPRESSED, _named({"": _l("Suppression list")}), _suppressed),
+    ):
+        register(Kind(code=code, words=words, operators=operators, choices=choices, expression=expression))

@@ -1,0 +1,182 @@
+"""Segments: all of them, one with who fits it, the builder, deleting."""
+
+import re
+from typing import Any
+
+from flask import Blueprint, flash, make_response, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from webapp import clock
+from webapp.accounts.rights import Right
+from webapp.audience import segments
+from webapp.audience.conditions import kinds
+from webapp.audience.forms import SegmentForm
+from webapp.audience.models import Segment
+from webapp.audience.segment_tree import DEEPEST, JOINS, MOST_NODES, Node, checked
+from webapp.errors import Invalid
+from webapp.web.forms import shown_again
+from webapp.web.htmx import go
+from webapp.web.login import needs, person
+from webapp.words import gettext
+
+bp = Blueprint("segments", __name__)
+PATH = re.compile(r"0(\.\d{1,3}){0,5}", re.ASCII)
+
+
+@bp.get("/segments")
+@needs(Right.VIEW)
+def index() -> str:
+    """Show all segments."""
+    return render_template("audience/segments.html", segments=segments.choices())
+
+
+@bp.get("/segments/<int:segment_id>")
+@needs(Right.VIEW)
+def segment(segment_id: int) -> str:
+    """Show what a segment asks and who fits it now."""
+    return render_template("audience/segment.html", **page_of(segments.get(segment_id)))
+
+
+def page_of(found: Segment) -> dict[str, Any]:
+    """Return what the page of a segment shows."""
+    return {"segment": found, "tree": found.tree, **words_of(), **answer_of(found.tree)}
+
+
+@bp.route("/segments/new", methods=["GET", "POST"])
+@needs(Right.AUDIENCE)
+def new() -> Response | str:
+    """Build a segment."""
+    return _build(None)
+
+
+@bp.route("/segments/<int:segment_id>/edit", methods=["GET", "POST"])
+@needs(Right.AUDIENCE)
+def edit(segment_id: int) -> Response | str:
+    """Change what a segment asks."""
+    return _build(segments.get(segment_id))
+
+
+@bp.post("/segments/count")
+@needs(Right.AUDIENCE)
+def count() -> str:
+    """Tell how many fit what is being built, and ten of them."""
+    return render_template("audience/_segment_count.html", **checked_answer(tree_of_form()))
+
+
+@bp.route("/segments/<int:segment_id>/delete", methods=["GET", "POST"])
+@needs(Right.AUDIENCE)
+def delete(segment_id: int) -> Response | str:
+    """Ask, then delete a segment."""
+    found = segments.get(segment_id)
+    if request.method == "GET":
+        return render_template("audience/segment.html", **page_of(found), ask="delete")
+    segments.remove(found, by=person(), at=clock.now())
+    flash(gettext("The segment is deleted."), "ok")
+    return go(url_for("segments.index"))
+
+
+def _build(found: Segment | None) -> Response | str:
+    form = SegmentForm(obj=found)
+    if request.method == "GET":
+        tree = found.tree if found else {"join": "all", "of": []}
+        return render_template("audience/segment_edit.html", **builder_of(form, found, tree))
+    tree = tree_of_form()
+    problems: dict[str, str] = {}
+    act, _colon, path = request.form.get("act", "save").partition(":")
+    if act != "save":
+        _reshape(tree, act, path)
+        return make_response(render_template("audience/segment_edit.html", **builder_of(form, found, tree)))
+    try:
+        sound = form.validate()
+        checked(tree, by=person(), problems=problems)
+        if sound:
+            values = {"name": form.name.data or "", "description": form.description.data or "", "tree": tree}
+            saved = _save(found, values)
+            flash(gettext("Saved."), "ok")
+            return go(url_for("segments.segment", segment_id=saved.id))
+    except Invalid as problem:
+        form.add_problem(problem)
+    return shown_again("audience/segment_edit.html", **builder_of(form, found, tree, problems=problems))
+
+
+def _save(found: Segment | None, values: dict[str, Any]) -> Segment:
+    if found is None:
+        return segments.create(values.pop("name"), **values, by=person(), at=clock.now())
+    segments.change(found, **values, by=person(), at=clock.now())
+    return found
+
+
+def builder_of(form: SegmentForm, found: Segment | None, tree: Node, **more: Any) -> dict[str, Any]:
+    """Return what the builder shows."""
+    context = {"form": form, "segment": found, "tree": tree, "problems": {}, "deepest": DEEPEST, **words_of()}
+    return context | checked_answer(tree) | more
+
+
+def words_of() -> dict[str, Any]:
+    """Return the kinds of conditions with what each may be about, for this user."""
+    offered = {kind.code: dict(kind.choices(person())) for kind in kinds()}
+    return {"kinds": {kind.code: kind for kind in kinds()}, "offered": offered, "joins": JOINS}
+
+
+def checked_answer(tree: Node) -> dict[str, Any]:
+    """Return who fits a tree that may not be complete yet."""
+    try:
+        return answer_of(checked(tree, by=person()))
+    except Invalid as problem:
+        return {"count": None, "sample": [], "why": problem.message}
+
+
+def answer_of(tree: Node) -> dict[str, Any]:
+    """Return how many fit a sound tree, and ten of them."""
+    return {"count": segments.count(tree), "sample": segments.sample(tree), "why": None}
+
+
+def tree_of_form() -> Node:
+    """Read the tree as it was built; each node stands in the form under its path, parents first."""
+    root: Node = {"join": "all", "of": []}
+    made: dict[str, Node] = {}
+    for path in request.form.getlist("node")[:MOST_NODES]:
+        if not PATH.fullmatch(path) or path in made:
+            continue
+        node = _node_of(path)
+        parent = made.get(path.rpartition(".")[0])
+        if path == "0" and "join" in node:
+            root = node
+        elif parent is None or "join" not in parent:
+            continue
+        else:
+            parent["of"].append(node)
+        made[path] = node
+    return root
+
+
+def _node_of(path: str) -> Node:
+    form = request.form
+    if f"{path}:join" in form:
+        return {"join": form[f"{path}:join"], "of": []}
+    kind, _colon, subject = form.get(f"{path}:about", "").partition(":")
+    return {"kind": kind, "subject": subject, "op": form.get(f"{path}:op", ""), "value": form.get(f"{path}:value", "")}
+
+
+def _reshape(tree: Node, act: str, path: str) -> None:
+    """Add a condition or a group to the group at the path, or remove what stands there."""
+    *way, last = [int(part) for part in path.split(".")] if PATH.fullmatch(path) else [-1]
+    node: Node = {"join": "", "of": [tree]}
+    parent: Node | None = None
+    for step in [*way, last]:
+        if step not in range(len(node.get("of", []))):
+            return
+        parent, node = node, node["of"][step]
+    if act == "remove" and parent is not None and node is not tree:
+        parent["of"].pop(last)
+    elif act == "group" and "join" in node:
+        node["of"].append({"join": "any" if node["join"] == "all" else "all", "of": []})
+    elif act == "add" and "join" in node:
+        _add(node, request.form.get(f"{path}:new", ""))
+
+
+def _add(group: Node, about: str) -> None:
+    code, _colon, subject = about.partition(":")
+    found = next((kind for kind in kinds() if kind.code == code), None)
+    if found is not None:
+        group["of"].append({"kind": code, "subject": subject, "op": next(iter(found.operators)), "value": ""})

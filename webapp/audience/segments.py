@@ -1,0 +1,121 @@
+"""Segments: rules that are evaluated when they are asked, so that they always tell who fits now."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, not_, select, text
+from sqlalchemy.exc import IntegrityError
+
+from webapp.accounts import audit
+from webapp.accounts.models import User
+from webapp.audience import segment_use
+from webapp.audience.conditions import Choices, Kind, Operator, register
+from webapp.audience.models import Contact, Segment
+from webapp.audience.segment_tree import Node, checked, conditions, expression
+from webapp.db import db
+from webapp.errors import Conflict, Invalid, NotFound
+from webapp.words import _l
+
+SAMPLE = 10
+
+
+def get(segment_id: int) -> Segment:
+    """Return a segment, or raise NotFound."""
+    found = db.session.get(Segment, segment_id)
+    if found is None:
+        raise NotFound(_l("This segment does not exist, or it was deleted."))
+    return found
+
+
+def choices() -> Sequence[Segment]:
+    """Return all segments by name."""
+    return db.session.scalars(select(Segment).order_by(func.lower(Segment.name))).all()
+
+
+def create(name: str, *, description: str, tree: Any, by: User, at: datetime) -> Segment:
+    """Make a segment; its name must be new, its tree sound."""
+    _check_name(name)
+    found = Segment(name=name, description=description, tree=checked(tree, by=by), created_at=at, updated_at=at)
+    db.session.add(found)
+    db.session.flush()
+    audit.record("segment-created", by=by, at=at, object_type="segment", object_id=found.id, name=name)
+    return found
+
+
+def change(found: Segment, *, name: str, description: str, tree: Any, by: User, at: datetime) -> None:
+    """Write what is asked; a segment that would ask itself, by way of others too, is refused."""
+    _check_name(name, but=found.id)
+    db.session.execute(select(Segment.id).order_by(Segment.id).with_for_update())  # two changes could close a circle
+    sound = checked(tree, by=by)
+    if found.id in reached(sound):
+        raise Invalid(_l("This segment would ask itself, directly or by way of another one."), field="tree")
+    found.name, found.description, found.tree, found.updated_at = name, description, sound, at
+    audit.record("segment-changed", by=by, at=at, object_type="segment", object_id=found.id, name=name)
+
+
+def remove(found: Segment, *, by: User, at: datetime) -> None:
+    """Delete a segment; refused while a delivery or another segment uses it."""
+    segment_id, name = found.id, found.name
+    segment_use.refuse_if_asked("segment", segment_id, name=name)
+    try:
+        with db.session.begin_nested():
+            db.session.execute(text("DELETE FROM segment WHERE id = :id"), {"id": segment_id})
+    except IntegrityError:
+        message = _l("A delivery goes to “%(name)s”, or went to it. Its figures need the segment.", name=name)
+        raise Conflict(message) from None
+    db.session.expunge(found)
+    audit.record("segment-deleted", by=by, at=at, object_type="segment", object_id=segment_id, name=name)
+
+
+def count(tree: Node) -> int:
+    """Count the contacts that fit a sound tree now."""
+    return db.session.scalar(select(func.count()).select_from(Contact).where(expression(tree))) or 0
+
+
+def sample(tree: Node) -> Sequence[Contact]:
+    """Return ten of them, the first that came."""
+    return db.session.scalars(select(Contact).where(expression(tree)).order_by(Contact.id).limit(SAMPLE)).all()
+
+
+def reached(tree: Node) -> set[int]:
+    """Return the ids of all segments that a tree asks, by way of others too."""
+    trees = {row.id: row.tree for row in db.session.execute(select(Segment.id, Segment.tree))}
+    found: set[int] = set()
+    waiting = _asked(tree)
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting |= _asked(trees.get(one, {}))
+    return found
+
+
+def fits(segment_id: int) -> ColumnElement[bool]:
+    """Return the condition over Contact "fits the segment"."""
+    return expression(get(segment_id).tree)
+
+
+def _asked(tree: Node) -> set[int]:
+    return {int(node["subject"]) for node in conditions(tree) if node.get("kind") == "segment"}
+
+
+def _fits(subject: str, operator: str, _value: Any) -> ColumnElement[bool]:
+    found = fits(int(subject)).self_group()
+    return found if operator == "in" else not_(found)
+
+
+def _choices(_by: User) -> Choices:
+    return [(str(one.id), one.name) for one in choices()]
+
+
+def provide() -> None:
+    """Register the kind of condition that asks another segment."""
+    operators = {"in": Operator(words=_l("fits")), "out": Operator(words=_l("does not fit"))}
+    register(Kind(code="segment", words=_l("Segment"), operators=operators, choices=_choices, expression=_fits))
+
+
+def _check_name(name: str, *, but: int | None = None) -> None:
+    query = select(Segment.id).where(func.lower(Segment.name) == name.lower(), Segment.id.is_distinct_from(but))
+    if db.session.scalar(query) is not None:
+        raise Invalid(_l("There is a segment of this name already. Choose another."), field="name")

@@ -1,0 +1,93 @@
+"""The kinds of conditions about what contacts were sent and did, for segments. Machines do not open or click."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Exists, and_, exists, literal, not_, select
+
+from webapp.accounts.models import User
+from webapp.audience.conditions import Choices, Kind, Operator, register
+from webapp.audience.models import Contact
+from webapp.audience.segment_kinds import ago
+from webapp.db import db
+from webapp.deliveries.access import visible_to
+from webapp.deliveries.models import Delivery, Message
+from webapp.deliveries.states import Outcome
+from webapp.tracking.models import Hit, Reaction
+from webapp.words import _l
+
+#: How many deliveries one may choose from, the latest first.
+CHOSEN_FROM = 200
+RECENT = {
+    "opened": Operator(words=_l("opened any of the last (number)"), takes="whole"),
+    "not_opened": Operator(words=_l("opened none of the last (number)"), takes="whole"),
+    "clicked": Operator(words=_l("clicked in any of the last (number)"), takes="whole"),
+    "not_clicked": Operator(words=_l("clicked in none of the last (number)"), takes="whole"),
+    "quiet": Operator(words=_l("was sent nothing in the last (days)"), takes="whole"),
+    "sent": Operator(words=_l("was sent something in the last (days)"), takes="whole"),
+}
+ONE = {
+    "sent": Operator(words=_l("was sent it")),
+    "not_sent": Operator(words=_l("was not sent it")),
+    "opened": Operator(words=_l("opened it")),
+    "not_opened": Operator(words=_l("did not open it")),
+    "clicked": Operator(words=_l("clicked in it")),
+    "not_clicked": Operator(words=_l("did not click in it")),
+    "link": Operator(words=_l("clicked its link (number)"), takes="whole"),
+}
+DONE = {"opened": Reaction.opened_human_at, "clicked": Reaction.clicked_human_at}
+
+
+def _recent(_subject: str, operator: str, value: Any) -> ColumnElement[bool]:
+    if operator in {"quiet", "sent"}:
+        sent = _sent().where(Message.at >= ago(int(value)))
+        return sent.correlate(Contact) if operator == "sent" else not_(sent.correlate(Contact))
+    latest = (
+        select(Delivery.id).where(Delivery.started_at.is_not(None)).order_by(Delivery.started_at.desc(), Delivery.id)
+    )
+    found = _reacted(operator.removeprefix("not_"), Message.delivery_id.in_(latest.limit(int(value)).correlate(None)))
+    return not_(found) if operator.startswith("not_") else found
+
+
+def _one(subject: str, operator: str, value: Any) -> ColumnElement[bool]:
+    this, done = Message.delivery_id == int(subject), operator.removeprefix("not_")
+    if operator == "link":
+        hit = exists().where(
+            Hit.contact_id == Contact.id,
+            Hit.delivery_id == int(subject),
+            Hit.kind == "click",
+            Hit.verdict == "human",
+            Hit.link_no == literal(int(value)),
+        )
+        return hit.correlate(Contact)
+    found = _sent().where(this).correlate(Contact) if done == "sent" else _reacted(done, this)
+    return not_(found) if operator.startswith("not_") else found
+
+
+def _sent() -> Exists:
+    return exists().where(Message.contact_id == Contact.id, Message.status == int(Outcome.SENT))
+
+
+def _reacted(done: str, *which: ColumnElement[bool]) -> ColumnElement[bool]:
+    same = and_(Reaction.delivery_id == Message.delivery_id, Reaction.seq == Message.seq)
+    return exists().where(Message.contact_id == Contact.id, same, DONE[done].is_not(None), *which).correlate(Contact)
+
+
+def _deliveries(by: User) -> Choices:
+    sent = select(Delivery.id, Delivery.label).where(visible_to(by), Delivery.started_at.is_not(None))
+    rows = db.session.execute(sent.order_by(Delivery.started_at.desc(), Delivery.id).limit(CHOSEN_FROM))
+    return [(str(row.id), row.label) for row in rows]
+
+
+def provide() -> None:
+    """Register them."""
+    any_of = [("", _l("Deliveries"))]
+    register(
+        Kind(
+            code="recent",
+            words=_l("Behaviour"),
+            operators=RECENT,
+            choices=lambda _by: [(code, str(words)) for code, words in any_of],
+            expression=_recent,
+        )
+    )
+    register(Kind(code="delivery", words=_l("Delivery"), operators=ONE, choices=_deliveries, expression=_one))
