@@ -50,6 +50,7 @@ def things(make_delivery, make_user) -> dict[str, list[Any]]:
         "contact_id": ids(Contact)[:1],
         "list_id": ids(ContactList)[:1],
         "topic_id": ids(Topic)[:1],
+        "domain": ["fjellheim.example"],
     }
 
 
