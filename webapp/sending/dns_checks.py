@@ -67,7 +67,7 @@ def check_key(key: DkimKey, resolver: Resolver) -> Finding:
     """Ask whether a key is published as it is; raise NoDns."""
     subject = f"DKIM {key.selector}"
     missing = Level.ERROR if key.state == "active" else Level.WARNING
-    todo = gettext("Publish the record shown above. A change may take until the old one expires, often an hour.")
+    todo = gettext("Publish the record shown below. A change may take until the old one expires, often an hour.")
     records = resolver.txt(record_name(key))
     if not records:
         return Finding(
@@ -94,7 +94,7 @@ def _spf(domain: str, resolver: Resolver) -> Finding:
     seen = "\n".join(found.records)
     if not found.records:
         means = gettext("There is no SPF record: receivers cannot tell which servers may send for the domain.")
-        return Finding("SPF", Level.ERROR, means, gettext("Publish the record shown above."))
+        return Finding("SPF", Level.ERROR, means, gettext("Publish the record shown below."))
     if len(found.records) > 1:
         means = gettext("There are several SPF records, which counts as an error: none of them holds.")
         return Finding("SPF", Level.ERROR, means, gettext("Join them into one."), seen)
@@ -130,7 +130,7 @@ def _dmarc(domain: str, resolver: Resolver) -> Finding:
         means = gettext(
             "There is no DMARC record: large mailbox providers refuse or hide mail of those who write to many."
         )
-        return Finding("DMARC", Level.ERROR, means, gettext("Publish the record shown above."))
+        return Finding("DMARC", Level.ERROR, means, gettext("Publish the record shown below."))
     if len(records) > 1:
         means = gettext("There are several DMARC records, so none of them holds.")
         return Finding("DMARC", Level.ERROR, means, gettext("Leave one record at this name."), seen)
