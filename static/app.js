@@ -210,6 +210,12 @@ document.addEventListener("click", (event) => {
       field.focus();
     }
   }
+  const copier = event.target.closest("[data-copy]");
+  if (copier) { // data-copy="#field": the clipboard is there on https and this machine only; else the text is selected
+    const field = document.querySelector(copier.dataset.copy);
+    field?.select();
+    navigator.clipboard?.writeText(field.value).then(() => (copier.dataset.tone = "ok"), () => {});
+  }
   const opener = event.target.closest("[data-pick]");
   if (opener) document.querySelector(opener.dataset.pick)?.showPicker?.();
 });

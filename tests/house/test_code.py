@@ -23,6 +23,7 @@ EDGES = {
     "redis": {"webapp/broker.py"},
     "rq": {"webapp/queue.py", "jobs/worker.py", "webapp/web/health.py"},
     "argon2": {"webapp/accounts/passwords.py"},
+    "dns": {"webapp/mail/resolver.py"},
 }
 VAGUE = re.compile(r"(utils?|helpers?|managers?|misc|common|.*_service|services)$")
 

@@ -54,6 +54,7 @@ def things(make_delivery, make_user) -> dict[str, list[Any]]:
         "list_id": ids(ContactList)[:1],
         "topic_id": ids(Topic)[:1],
         "segment_id": ids(Segment)[:1],
+        "domain": ["fjellheim.example"],
     }
 
 

@@ -60,6 +60,9 @@ ACTIONS: dict[str, Any] = {
     "suppression-added": _l("Added to the suppression list"),
     "suppression-removed": _l("Removed from the suppression list"),
     "relay-changed": _l("Changed a relay"),
+    "dkim-key-created": _l("Made a DKIM key"),
+    "dkim-key-activated": _l("Activated a DKIM key"),
+    "dkim-key-retired": _l("Retired a DKIM key"),
 }
 
 
@@ -67,6 +70,7 @@ ACTIONS: dict[str, Any] = {
 THINGS: dict[str, Any] = {
     "contact": _l("Contact"),
     "delivery": _l("Delivery"),
+    "dkim-key": _l("DKIM key"),
     "folder": _l("Folder"),
     "import": _l("Import"),
     "list": _l("List"),
@@ -78,6 +82,7 @@ THINGS: dict[str, Any] = {
 }
 FACTS: dict[str, Any] = {
     "count": _l("number"),
+    "domain": _l("domain"),
     "email": _l("email"),
     "entries": _l("number"),
     "filename": _l("file"),
@@ -91,6 +96,7 @@ FACTS: dict[str, Any] = {
     "rights": _l("rights"),
     "role": _l("role"),
     "rows": _l("number"),
+    "selector": _l("selector"),
     "theme": _l("theme"),
     "timezone": _l("time zone"),
 }

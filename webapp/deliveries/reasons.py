@@ -34,6 +34,7 @@ REASONS: dict[str, LazyString] = {
     "relay_broken": _l("The relay keeps breaking off"),
     "refusals": _l("The relay refused %(count)s messages in a row"),
     "bounces": _l("%(percent)s %% of the addresses were refused, more than the limit of %(limit)s %%"),
+    "dkim_key": _l("The messages cannot be signed: the DKIM key cannot be read"),
     "content": _l("The messages cannot be made"),
 }
 

@@ -6,10 +6,11 @@ may as well join them from pieces it encoded beforehand.
 
 import binascii
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NewType
 
+from webapp.mail.dkim import Key, Signing
 from webapp.mail.headers import list_id_header, mailbox_header, plain_header, text_header
 
 Encoded = NewType("Encoded", bytes)
@@ -91,9 +92,9 @@ def _piece(text: str) -> bytes:
 
 
 class Composer:
-    """Puts messages of one delivery together."""
+    """Puts messages of one delivery together, and signs them with each of `keys` (DKIM)."""
 
-    def __init__(self, letterhead: Letterhead) -> None:
+    def __init__(self, letterhead: Letterhead, keys: Sequence[Key] = ()) -> None:
         self._head = letterhead
         fixed = [mailbox_header("From", letterhead.from_name, letterhead.from_address)]
         if letterhead.reply_to and letterhead.reply_to != letterhead.from_address:
@@ -110,28 +111,35 @@ class Composer:
         same = b"".join(fixed)
         # "=_" cannot occur in quoted-printable, so the boundary cannot occur in a part (RFC 2045 §6.7).
         boundary = b"=_" + hashlib.sha256(same).hexdigest()[:24].encode()
-        self._single = same + _PART % b"plain"
-        self._opening = b'%bContent-Type: multipart/alternative;\r\n boundary="%b"\r\n\r\n--%b\r\n' % (
-            same,
-            boundary,
-            boundary,
-        )
-        self._opening += _PART % b"plain"
+        # The headers of a plain and of a two-part message, up to the blank line, and what comes before and between the parts.
+        self._plain = same + _PART[:-2] % b"plain"
+        self._parts = b'%bContent-Type: multipart/alternative;\r\n boundary="%b"\r\n' % (same, boundary)
+        self._opening = b"--%b\r\n" % boundary + _PART % b"plain"
         self._between = b"\r\n--%b\r\n" % boundary + _PART % b"html"
         self._closing = b"\r\n--%b--\r\n" % boundary
+        self._sign_plain = Signing(keys, self._plain) if keys else None
+        self._sign_parts = Signing(keys, self._parts) if keys else None
 
     def compose(self, letter: Letter) -> bytes:
         """Make the whole message; raise UnsafeHeader for a value that no header can hold."""
-        head = (
-            plain_header("Date", letter.date),
-            plain_header("Message-ID", f"<{letter.message_id}>"),
-            mailbox_header("To", letter.to_name, letter.to_address),
-            text_header("Subject", letter.subject),
-            self._unsubscribe(letter),
+        head = b"".join(
+            (
+                plain_header("Date", letter.date),
+                plain_header("Message-ID", f"<{letter.message_id}>"),
+                mailbox_header("To", letter.to_name, letter.to_address),
+                text_header("Subject", letter.subject),
+                self._unsubscribe(letter),
+            )
         )
-        if not letter.html:
-            return b"".join((*head, self._single, letter.text))
-        return b"".join((*head, self._opening, letter.text, self._between, letter.html, self._closing))
+        body: tuple[bytes, ...] = (letter.text,)
+        signing, fixed = self._sign_plain, self._plain
+        if letter.html:
+            signing, fixed = self._sign_parts, self._parts
+            body = (self._opening, letter.text, self._between, letter.html, self._closing)
+        if signing is None:
+            return b"".join((head, fixed, b"\r\n", *body))
+        content = b"".join(body)
+        return b"".join((signing.sign(head, content), head, fixed, b"\r\n", content))
 
     def _unsubscribe(self, letter: Letter) -> bytes:
         """Make the one-click headers (RFC 2369, RFC 8058)."""

@@ -1,8 +1,8 @@
-"""Relays: the SMTP servers that messages are handed to."""
+"""Relays, the SMTP servers that messages are handed to, and the keys that messages are signed with."""
 
 from datetime import datetime
 
-from sqlalchemy import LargeBinary
+from sqlalchemy import CheckConstraint, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.db import Id, Model
@@ -26,3 +26,29 @@ class Relay(Model):
     builtin: Mapped[bool] = mapped_column(default=False)
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
+
+
+class DkimKey(Model):
+    """A key of a sending domain. The private half is encrypted with a key made from SECRET_KEY, and erased on retiring.
+
+    `state`: prepared (published, or about to be), active (signs; one of each algorithm in a domain) or retired.
+    """
+
+    __tablename__ = "dkim_key"
+    __table_args__ = (
+        UniqueConstraint("domain", "selector"),
+        CheckConstraint("algorithm IN ('rsa', 'ed25519')", name="algorithm"),
+        CheckConstraint("state IN ('prepared', 'active', 'retired')", name="state"),
+        CheckConstraint("(state = 'retired') = (private_key IS NULL)", name="erased"),
+        Index("uq_dkim_key_active", "domain", "algorithm", unique=True, postgresql_where=text("state = 'active'")),
+    )
+
+    id: Mapped[Id]
+    domain: Mapped[str]
+    selector: Mapped[str]
+    algorithm: Mapped[str]
+    public: Mapped[str]  # as p= of the DNS record has it
+    private_key: Mapped[bytes | None] = mapped_column(LargeBinary)
+    state: Mapped[str] = mapped_column(default="prepared")
+    created_at: Mapped[datetime]
+    moved_at: Mapped[datetime]  # when it came into its state

@@ -32,6 +32,7 @@ WORDS: dict[str, LazyString] = {
     "relay_missing": _l("Paused: there is no usable relay"),
     "refusals": _l("Paused: the relay refused %(count)s messages in a row (%(text)s)"),
     "bounces": _l("Paused: %(percent)s %% of the addresses were refused, more than the limit of %(limit)s %%"),
+    "dkim_key": _l("Paused: the messages cannot be signed (%(text)s)"),
     "content": _l("Paused: the messages cannot be made (%(text)s)"),
 }
 

@@ -5,6 +5,7 @@ from typing import Any
 from wtforms import BooleanField, Field, IntegerField, PasswordField, SelectField
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, ValidationError
 
+from webapp.mail.dkim import Algorithm
 from webapp.mail.session import Security
 from webapp.web.forms import Form, LineField
 from webapp.words import _l
@@ -13,6 +14,10 @@ TLS_WORDS = {
     Security.STARTTLS: _l("STARTTLS (usual on port 587)"),
     Security.IMPLICIT: _l("TLS from the start (usual on port 465)"),
     Security.NONE: _l("None: only for a relay on this machine or network"),
+}
+ALGORITHM_WORDS = {
+    Algorithm.RSA: _l("RSA, 2048 bits (every receiver reads it)"),
+    Algorithm.ED25519: _l("Ed25519 (short and fast, beside an RSA key)"),
 }
 _LOCAL = {"127.0.0.1", "::1", "localhost"}
 
@@ -54,4 +59,15 @@ class RelayForm(Form):
     is_default = BooleanField(
         _l("Used where no relay is chosen"),
         description=_l("Also for what Sendoff itself writes, such as password mails."),
+    )
+
+
+class DomainForm(Form):
+    domain = LineField(
+        _l("Domain"),
+        validators=[DataRequired(_l("Fill in a domain, such as example.org.")), Length(max=253)],
+        description=_l("What stands after the @ in the sender address"),
+    )
+    algorithm = SelectField(
+        _l("Kind of key"), choices=lambda: [(str(kind), words) for kind, words in ALGORITHM_WORDS.items()]
     )

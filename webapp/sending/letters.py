@@ -20,6 +20,7 @@ from webapp.deliveries.preview import values_of
 from webapp.errors import Problem
 from webapp.events import announce
 from webapp.mail.addresses import parse_address
+from webapp.mail.dkim import Key
 from webapp.mail.headers import date_value
 from webapp.mail.message import Composer, Encoded, Letter, Letterhead, quoted
 from webapp.mail.models import Relay
@@ -29,7 +30,7 @@ from webapp.mail.session import Target, Timeouts
 from webapp.mail.smtp import Outgoing, SmtpClient, Stage
 from webapp.mail.wire import RelayError, Reply
 from webapp.queue import later
-from webapp.sending import relays
+from webapp.sending import domains, relays
 
 MOST_ATTEMPTS = 6
 TAKEN_FOR = timedelta(minutes=3)
@@ -130,7 +131,7 @@ def _compose_letter(letter: LetterRow, *, at: datetime) -> Ready | str:
         return "There is no relay that can be used."
     config = settings.current()
     sender = parse_address(config.mail_from).email
-    composer = Composer(Letterhead(from_name="Sendoff", from_address=sender, bulk=False, automatic=True))
+    composer = Composer(Letterhead(from_name="Sendoff", from_address=sender, bulk=False, automatic=True), _keys(sender))
     content = composer.compose(
         Letter(
             to_name="",
@@ -215,7 +216,8 @@ def _compose_proof(proof: Proof, delivery: Delivery, *, at: datetime) -> Ready |
             reply_to=parse_address(delivery.reply_to).email if delivery.reply_to else "",
             list_name=one_line(topic.name if topic else ""),
             list_id=f"topic-{delivery.topic_id or 0}.{domain}",
-        )
+        ),
+        _keys(sender),
     )
     letter = Letter(
         to_name="",
@@ -227,6 +229,10 @@ def _compose_proof(proof: Proof, delivery: Delivery, *, at: datetime) -> Ready |
         html=quoted(rendered.html) if rendered.html else Encoded(b""),
     )
     return _ready(relay, sender, proof.address, composer.compose(letter))
+
+
+def _keys(sender: str) -> list[Key]:
+    return domains.signing_keys(sender.rpartition("@")[2])
 
 
 def _content(delivery: Delivery) -> Compiled:

@@ -1,12 +1,13 @@
 """Making the bytes of each message of a delivery from what its preparation froze."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from webapp.content.render import Tokens, one_line, thaw
 from webapp.mail.addresses import parse_address, return_path
+from webapp.mail.dkim import Key
 from webapp.mail.headers import date_value
 from webapp.mail.message import Composer, Encoded, Letter, Letterhead, Pieces
 from webapp.mail.tokens import Signer
@@ -27,7 +28,14 @@ class Maker:
     """Makes messages of one delivery; safe to use from several threads. Raises ValueError for what cannot be made."""
 
     def __init__(
-        self, frozen: Mapping[str, Any], *, delivery_id: int, topic_name: str, signer: Signer, at: datetime
+        self,
+        frozen: Mapping[str, Any],
+        *,
+        delivery_id: int,
+        topic_name: str,
+        signer: Signer,
+        at: datetime,
+        keys: Sequence[Key] = (),
     ) -> None:
         sender = parse_address(frozen["from_address"]).email
         domain = sender.rpartition("@")[2]
@@ -47,7 +55,8 @@ class Maker:
                 list_name=one_line(topic_name),
                 list_id=f"topic-{topic_id}.{domain}",
                 feedback_id=f"{delivery_id}:{topic_id}:delivery:{domain}",
-            )
+            ),
+            keys,
         )
 
     def make(self, *, seq: int, email: str, values: Mapping[str, Any]) -> Made:

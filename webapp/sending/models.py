@@ -1,5 +1,5 @@
-"""Relays stand with the mail they speak SMTP for, so that deliveries may name one; sending knows them by this name."""
+"""Relays and keys stand with the mail they are for, so that deliveries may name a relay; sending knows them by these names."""
 
-from webapp.mail.models import Relay
+from webapp.mail.models import DkimKey, Relay
 
-__all__ = ["Relay"]
+__all__ = ["DkimKey", "Relay"]

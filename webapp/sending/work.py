@@ -14,9 +14,10 @@ from webapp.deliveries import ledger, moves
 from webapp.deliveries.models import Delivery, Preparation
 from webapp.deliveries.states import State
 from webapp.errors import Conflict
+from webapp.mail.addresses import parse_address
 from webapp.mail.session import Target
 from webapp.mail.tokens import Signer
-from webapp.sending import events, relays
+from webapp.sending import domains, events, relays
 from webapp.sending.claims import Order
 from webapp.sending.making import Maker
 
@@ -58,12 +59,20 @@ def load(delivery_id: int, *, at: datetime) -> Work | None:
         return None
     topic = db.session.get(Topic, delivery.topic_id) if delivery.topic_id else None
     try:
+        keys = domains.signing_keys(parse_address(preparation.frozen["from_address"]).email.rpartition("@")[2])
+    except Conflict as error:
+        pause(delivery_id, code="dkim_key", at=at, text=str(error))
+        return None
+    except ValueError:
+        keys = []  # no address: the maker says so below
+    try:
         maker = Maker(
             preparation.frozen,
             delivery_id=delivery_id,
             topic_name=topic.name if topic else "",
             signer=signer(),
             at=at,
+            keys=keys,
         )
         target = relays.target_of(relay)
     except (ValueError, TemplateProblem, Conflict) as error:

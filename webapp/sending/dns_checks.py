@@ -1,0 +1,215 @@
+"""What DNS says about a sending domain: each finding with what it means and what to do."""
+
+import ipaddress
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+
+from webapp.mail.resolver import NoDns, Resolver
+from webapp.sending import spf
+from webapp.sending.domains import record_name
+from webapp.sending.models import DkimKey, Relay
+from webapp.words import gettext, ngettext
+
+#: Tags that RFC 9989 took out of DMARC.
+_OLD_TAGS = ("pct", "rf", "ri")
+_MOST_PARENTS = 7
+
+
+class Level(StrEnum):
+    """How a finding is meant. UNKNOWN: DNS gave no answer."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `seen` is what DNS has there, as it is."""
+
+    subject: str
+    level: Level
+    means: str
+    todo: str = ""
+    seen: str = ""
+
+
+def check(domain: str, *, keys: Sequence[DkimKey], relays: Iterable[Relay], resolver: Resolver) -> list[Finding]:
+    """Ask DNS about SPF, each DKIM key that is not retired, DMARC, the mail server, and relays that are addresses."""
+    asked: list[tuple[str, Callable[[], Finding]]] = [("SPF", partial(_spf, domain, resolver))]
+    living = [key for key in keys if key.state != "retired"]
+    asked += [(f"DKIM {key.selector}", partial(check_key, key, resolver)) for key in living]
+    asked += [("DMARC", partial(_dmarc, domain, resolver)), ("MX", partial(_mx, domain, resolver))]
+    for relay in relays:
+        address = _public_address(relay.host)
+        if address:
+            asked.append((f"PTR {address}", partial(_ptr, address, resolver)))
+    found: list[Finding] = []
+    silent = 0
+    for subject, ask in asked:
+        if silent == 2:  # a third silence would only take time
+            found.append(no_answer(subject, ""))
+            continue
+        try:
+            found.append(ask())
+        except NoDns as error:
+            silent += 1
+            found.append(no_answer(subject, str(error)))
+    if not living:
+        found.insert(1, _unsigned())
+    return found
+
+
+def check_key(key: DkimKey, resolver: Resolver) -> Finding:
+    """Ask whether a key is published as it is; raise NoDns."""
+    subject = f"DKIM {key.selector}"
+    missing = Level.ERROR if key.state == "active" else Level.WARNING
+    todo = gettext("Publish the record shown below. A change may take until the old one expires, often an hour.")
+    records = resolver.txt(record_name(key))
+    if not records:
+        return Finding(
+            subject, missing, gettext("The key is not published: signatures made with it are not valid."), todo
+        )
+    if len(records) > 1:
+        means = gettext("There are several records at this name, so receivers may take the wrong one.")
+        return Finding(subject, missing, means, gettext("Leave one record at this name."), "\n".join(records))
+    tags = _tags(records[0])
+    published = "".join(tags.get("p", "").split())
+    if published != key.public or tags.get("k", "rsa").lower() != key.algorithm:
+        means = gettext("Another key is published: signatures made with this one are not valid.")
+        if not published:
+            means = gettext("The published key is empty, which says that it was taken back.")
+        return Finding(subject, missing, means, todo, records[0])
+    if "y" in tags.get("t", "").split(":"):
+        means = gettext("The record is marked as a test (t=y): receivers treat the mail as not signed.")
+        return Finding(subject, Level.WARNING, means, gettext("Take t=y out of the record."), records[0])
+    return Finding(subject, Level.OK, gettext("The key is published, and it is this one."), seen=records[0])
+
+
+def _spf(domain: str, resolver: Resolver) -> Finding:
+    found = spf.read(domain, resolver)
+    seen = "\n".join(found.records)
+    if not found.records:
+        means = gettext("There is no SPF record: receivers cannot tell which servers may send for the domain.")
+        return Finding("SPF", Level.ERROR, means, gettext("Publish the record shown below."))
+    if len(found.records) > 1:
+        means = gettext("There are several SPF records, which counts as an error: none of them holds.")
+        return Finding("SPF", Level.ERROR, means, gettext("Join them into one."), seen)
+    if found.lookups > spf.MOST_LOOKUPS:
+        means = gettext("SPF needs more than %(most)s look-ups, so receivers stop and it fails.", most=spf.MOST_LOOKUPS)
+        return Finding("SPF", Level.ERROR, means, gettext("Take out includes that are not needed any more."), seen)
+    if found.broken:
+        means = gettext("SPF includes %(names)s, which has no SPF record: SPF fails.", names=", ".join(found.broken))
+        return Finding("SPF", Level.ERROR, means, gettext("Take it out, or mend its spelling."), seen)
+    return _spf_ending(found, seen)
+
+
+def _spf_ending(found: spf.Spf, seen: str) -> Finding:
+    if found.ending == "+all":
+        means = gettext("SPF allows every server in the world to send for the domain (+all).")
+        return Finding("SPF", Level.ERROR, means, gettext("End the record with -all or ~all."), seen)
+    if found.ending not in {"-all", "~all"}:
+        means = gettext("SPF does not say what becomes of mail from other servers.")
+        return Finding("SPF", Level.WARNING, means, gettext("End the record with -all or ~all."), seen)
+    means = ngettext(
+        "There is one SPF record; it needs one look-up of the %(most)s allowed.",
+        "There is one SPF record; it needs %(num)s look-ups of the %(most)s allowed.",
+        found.lookups,
+        most=spf.MOST_LOOKUPS,
+    )
+    return Finding("SPF", Level.OK, means, gettext("Make sure that it names the servers of your relay."), seen)
+
+
+def _dmarc(domain: str, resolver: Resolver) -> Finding:
+    name, records = _dmarc_records(domain, resolver)
+    seen = "\n".join(records)
+    if not records:
+        means = gettext(
+            "There is no DMARC record: large mailbox providers refuse or hide mail of those who write to many."
+        )
+        return Finding("DMARC", Level.ERROR, means, gettext("Publish the record shown below."))
+    if len(records) > 1:
+        means = gettext("There are several DMARC records, so none of them holds.")
+        return Finding("DMARC", Level.ERROR, means, gettext("Leave one record at this name."), seen)
+    tags = _tags(records[0])
+    policy = tags.get("p", "").lower()
+    if policy not in {"none", "quarantine", "reject"}:
+        means = gettext("The DMARC record has no policy that receivers know.")
+        return Finding("DMARC", Level.ERROR, means, gettext("Write p=none, p=quarantine or p=reject."), seen)
+    old = [tag for tag in _OLD_TAGS if tag in tags]
+    if old:
+        means = gettext(
+            "DMARC has tags that RFC 9989 took out, and that receivers pass over: %(tags)s.", tags=", ".join(old)
+        )
+        return Finding("DMARC", Level.WARNING, means, gettext("Take them out of the record."), seen)
+    if "rua" not in tags:
+        means = gettext("DMARC holds, but nobody receives the reports about mail that fails.")
+        return Finding("DMARC", Level.WARNING, means, gettext("Add rua=mailto: and an address of yours."), seen)
+    todo = (
+        gettext("When the reports show that all your mail passes, change to p=quarantine.") if policy == "none" else ""
+    )
+    return Finding("DMARC", Level.OK, gettext("DMARC holds, from %(name)s.", name=name), todo, seen)
+
+
+def _dmarc_records(domain: str, resolver: Resolver) -> tuple[str, list[str]]:
+    """Walk up the tree to the first name with a record (RFC 9989); a public suffix (psd=y) has none for others."""
+    labels = domain.split(".")
+    starts = [0, *range(max(1, len(labels) - _MOST_PARENTS), len(labels))]
+    for start in starts:
+        name = "_dmarc." + ".".join(labels[start:])
+        records = [text for text in resolver.txt(name) if text.replace(" ", "").lower().startswith("v=dmarc1")]
+        if records and (start == 0 or _tags(records[0]).get("psd", "").lower() != "y"):
+            return name, records
+    return "", []
+
+
+def _mx(domain: str, resolver: Resolver) -> Finding:
+    servers = resolver.mx(domain)
+    if servers and servers != ["."]:
+        means = gettext("Bounces and answers have a mail server to come to.")
+        return Finding("MX", Level.OK, means, seen=", ".join(servers))
+    means = gettext("The domain takes no mail: bounces and answers are lost, and some receivers refuse such senders.")
+    return Finding("MX", Level.WARNING, means, gettext("Publish an MX record of a mail server that takes them."))
+
+
+def _ptr(address: str, resolver: Resolver) -> Finding:
+    subject = f"PTR {address}"
+    todo = gettext("Ask whoever gave you the address to set its name, and give that name the same address.")
+    names = resolver.names(address)
+    if not names:
+        means = gettext("The address of the relay has no name: many receivers refuse it.")
+        return Finding(subject, Level.ERROR, means, todo)
+    wanted = ipaddress.ip_address(address)
+    for name in names:
+        if any(ipaddress.ip_address(found) == wanted for found in resolver.addresses(name)):
+            return Finding(subject, Level.OK, gettext("Address and name lead to each other."), seen=name)
+    means = gettext("The name of the relay's address does not lead back to it: many receivers refuse it.")
+    return Finding(subject, Level.ERROR, means, todo, ", ".join(names))
+
+
+def _unsigned() -> Finding:
+    means = gettext("There is no key, so Sendoff signs nothing. That is right only if your relay signs.")
+    return Finding("DKIM", Level.WARNING, means, gettext("Make a key below, or have the relay sign."))
+
+
+def no_answer(subject: str, reason: str) -> Finding:
+    """Say that DNS could not be asked about something."""
+    means = gettext("DNS gave no answer, so nothing is known.")
+    todo = gettext("Check that this server can ask DNS, then check again.")
+    return Finding(subject, Level.UNKNOWN, means, todo, reason)
+
+
+def _public_address(host: str) -> str:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return ""
+    return str(address) if address.is_global else ""
+
+
+def _tags(record: str) -> dict[str, str]:
+    pairs = (part.partition("=") for part in record.split(";"))
+    return {name.strip().lower(): value.strip() for name, mark, value in pairs if mark}
