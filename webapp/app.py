@@ -17,7 +17,7 @@ from webapp.accounts import views as accounts
 from webapp.audience import contact_views, history, import_views, list_views, suppression_views, topic_views
 from webapp.audience import views as audience
 from webapp.db import db
-from webapp.deliveries import actions, confirm_views, content_views, editing, prepare_views, proof_views
+from webapp.deliveries import actions, confirm_views, content_views, editing, prepare_views, proof_views, typology_views
 from webapp.deliveries import views as deliveries
 from webapp.insight import export_views as exports
 from webapp.insight import live_views as insight_live
@@ -122,6 +122,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         proof_views.bp,
         suppression_views.bp,
         topic_views.bp,
+        typology_views.bp,
     )
 
 

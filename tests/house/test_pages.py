@@ -14,6 +14,7 @@ from webapp.audience.models import Contact, ContactList, Topic
 from webapp.db import db, transaction
 from webapp.deliveries import ledger
 from webapp.deliveries.models import Delivery, Preparation
+from webapp.rules.models import Rule, Typology
 
 STATES = ("draft", "preparing", "preparation-failed", "ready", "scheduled", "sending", "paused", "stopped", "finished")
 STAGES = [
@@ -50,6 +51,8 @@ def things(make_delivery, make_user) -> dict[str, list[Any]]:
         "contact_id": ids(Contact)[:1],
         "list_id": ids(ContactList)[:1],
         "topic_id": ids(Topic)[:1],
+        "typology_id": ids(Typology)[:1],
+        "rule_id": ids(Rule),
     }
 
 

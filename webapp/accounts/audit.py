@@ -60,6 +60,12 @@ ACTIONS: dict[str, Any] = {
     "suppression-added": _l("Added to the suppression list"),
     "suppression-removed": _l("Removed from the suppression list"),
     "relay-changed": _l("Changed a relay"),
+    "rule-created": _l("Created a rule"),
+    "rule-changed": _l("Changed a rule"),
+    "rule-deleted": _l("Deleted a rule"),
+    "typology-created": _l("Created a typology"),
+    "typology-changed": _l("Changed a typology"),
+    "typology-deleted": _l("Deleted a typology"),
 }
 
 
@@ -72,8 +78,10 @@ THINGS: dict[str, Any] = {
     "list": _l("List"),
     "relay": _l("Relay"),
     "role": _l("Role"),
+    "rule": _l("Rule"),
     "suppression": _l("Suppression"),
     "topic": _l("Topic"),
+    "typology": _l("Typology"),
     "user": _l("User"),
 }
 FACTS: dict[str, Any] = {
