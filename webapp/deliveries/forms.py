@@ -100,10 +100,11 @@ class SetupForm(Form):
     typology = SelectField(
         _l("Typology"), coerce=number_or_none, description=_l("The rules that decide who is left out.")
     )
-    weight = RadioField(
+    weight = SelectField(
         _l("Weight"),
         choices=options(WEIGHTS),
         coerce=int,
+        default=2,
         description=_l("Where a pressure rule limits messages, a lighter delivery gives way to a heavier one."),
     )
     tracking = RadioField(_l("Tracking"), choices=options(TRACKING))
