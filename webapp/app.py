@@ -27,7 +27,7 @@ from webapp.audience import (
 )
 from webapp.audience import views as audience
 from webapp.db import db
-from webapp.deliveries import actions, confirm_views, content_views, editing, prepare_views, proof_views
+from webapp.deliveries import actions, confirm_views, content_views, editing, prepare_views, proof_views, typology_views
 from webapp.deliveries import views as deliveries
 from webapp.insight import export_views as exports
 from webapp.insight import live_views as insight_live
@@ -138,6 +138,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         segment_views.bp,
         suppression_views.bp,
         topic_views.bp,
+        typology_views.bp,
     )
 
 

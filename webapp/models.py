@@ -5,7 +5,8 @@ from webapp.audience import models as audience
 from webapp.db import Model
 from webapp.deliveries import models as deliveries
 from webapp.mail import outbox
+from webapp.rules import models as rules
 from webapp.sending import models as sending
 from webapp.tracking import models as tracking
 
-__all__ = ["Model", "accounts", "audience", "deliveries", "outbox", "sending", "tracking"]
+__all__ = ["Model", "accounts", "audience", "deliveries", "outbox", "rules", "sending", "tracking"]

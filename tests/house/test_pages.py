@@ -14,6 +14,7 @@ from webapp.audience.models import Contact, ContactList, Segment, Topic
 from webapp.db import db, transaction
 from webapp.deliveries import ledger
 from webapp.deliveries.models import Delivery, Preparation
+from webapp.rules.models import Rule, Typology
 
 STATES = ("draft", "preparing", "preparation-failed", "ready", "scheduled", "sending", "paused", "stopped", "finished")
 STAGES = [
@@ -55,6 +56,8 @@ def things(make_delivery, make_user) -> dict[str, list[Any]]:
         "topic_id": ids(Topic)[:1],
         "segment_id": ids(Segment)[:1],
         "domain": ["fjellheim.example"],
+        "typology_id": ids(Typology)[:1],
+        "rule_id": ids(Rule),
     }
 
 

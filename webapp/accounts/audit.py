@@ -63,6 +63,12 @@ ACTIONS: dict[str, Any] = {
     "dkim-key-created": _l("Made a DKIM key"),
     "dkim-key-activated": _l("Activated a DKIM key"),
     "dkim-key-retired": _l("Retired a DKIM key"),
+    "rule-created": _l("Created a rule"),
+    "rule-changed": _l("Changed a rule"),
+    "rule-deleted": _l("Deleted a rule"),
+    "typology-created": _l("Created a typology"),
+    "typology-changed": _l("Changed a typology"),
+    "typology-deleted": _l("Deleted a typology"),
 }
 
 
@@ -76,8 +82,10 @@ THINGS: dict[str, Any] = {
     "list": _l("List"),
     "relay": _l("Relay"),
     "role": _l("Role"),
+    "rule": _l("Rule"),
     "suppression": _l("Suppression"),
     "topic": _l("Topic"),
+    "typology": _l("Typology"),
     "user": _l("User"),
 }
 FACTS: dict[str, Any] = {

@@ -31,6 +31,8 @@ FIELDS = FREE | {
     "reply_to",
     "relay_id",
     "tracking",
+    "typology_id",
+    "weight",
     "language",
     "subject",
     "preheader",

@@ -26,6 +26,7 @@ from webapp.deliveries.states import State
 from webapp.deliveries.steps import NAMES, field_href, step_href, steps
 from webapp.errors import Invalid
 from webapp.mail.models import Relay
+from webapp.rules import typologies
 from webapp.web import i18n
 from webapp.web.forms import shown_again
 from webapp.web.login import needs, person
@@ -205,6 +206,12 @@ def _folders() -> list[tuple[Any, str]]:
     return own if person().limited_to_folders and own else [("", gettext("No folder")), *own]
 
 
+def typology_choices() -> list[tuple[Any, Any]]:
+    """Give the typologies of which one is chosen in Setup; none means the standard one."""
+    usual, *others = typologies.everything()
+    return [("", gettext("%(name)s (as usual)", name=usual.name)), *((one.id, one.name) for one in others)]
+
+
 def _choices(delivery: Delivery) -> dict[str, list[tuple[Any, Any]]]:
     topics = db.session.execute(select(Topic.id, Topic.name).order_by(Topic.name)).all()
     relays = db.session.scalars(
@@ -218,5 +225,6 @@ def _choices(delivery: Delivery) -> dict[str, list[tuple[Any, Any]]]:
     return {
         "folder": own,
         "topic": [("", gettext("Choose a topic")), *((row.id, row.name) for row in topics)],
+        "typology": typology_choices(),
         "relay": [("", standard), *((relay.id, relay.name) for relay in relays)],
     }

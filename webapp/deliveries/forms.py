@@ -21,11 +21,16 @@ TRACKING = (
     ("aggregate", _l("Only totals: nobody is identified")),
     ("none", _l("None: links and opens are left alone")),
 )
+WEIGHTS = (
+    (1, _l("Light, such as a newsletter")),
+    (2, _l("Usual")),
+    (3, _l("Heavy, such as a contract notice")),
+)
 LANGUAGES = (("en", "English"), ("nb", "Norsk bokmål"), ("sv", "Svenska"), ("nl", "Nederlands"))
 MOST_PROOFS = 10
 SENDER = ("from_name", "from_address", "reply_to")
 #: Fields of Setup that are named otherwise than their column.
-COLUMNS = {"folder": "folder_id", "topic": "topic_id", "relay": "relay_id"}
+COLUMNS = {"folder": "folder_id", "topic": "topic_id", "relay": "relay_id", "typology": "typology_id"}
 
 
 def is_address(_form: Any, field: Field) -> None:
@@ -92,6 +97,16 @@ class SetupForm(Form):
         _l("Topic"), coerce=number_or_none, description=_l("Only contacts who subscribe to it get the message.")
     )
     relay = SelectField(_l("Relay"), coerce=number_or_none, description=_l("The server the messages are handed to."))
+    typology = SelectField(
+        _l("Typology"), coerce=number_or_none, description=_l("The rules that decide who is left out.")
+    )
+    weight = SelectField(
+        _l("Weight"),
+        choices=options(WEIGHTS),
+        coerce=int,
+        default=2,
+        description=_l("Where a pressure rule limits messages, a lighter delivery gives way to a heavier one."),
+    )
     tracking = RadioField(_l("Tracking"), choices=options(TRACKING))
     language = SelectField(_l("Language of the message"), choices=options(LANGUAGES))
     seen = HiddenField()
@@ -104,7 +119,7 @@ class SetupForm(Form):
     @staticmethod
     def shown(delivery: Any) -> dict[str, Any]:
         """Give what the form shows of a delivery."""
-        named = ("label", "notes", "subject", "preheader", "tracking", "language", *SENDER)
+        named = ("label", "notes", "subject", "preheader", "tracking", "language", "weight", *SENDER)
         columns = {name: name for name in named} | COLUMNS
         shown = {name: getattr(delivery, column) for name, column in columns.items()}
         return {**shown, "seen": delivery.updated_at.isoformat()}

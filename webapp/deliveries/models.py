@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from webapp.accounts.models import Folder, User
 from webapp.audience.models import ContactList, Segment, Topic
 from webapp.db import Big, Id, Model, Small
+from webapp.rules.models import Typology
 
 
 class Delivery(Model):
@@ -37,6 +38,8 @@ class Delivery(Model):
     reply_to: Mapped[str] = mapped_column(default="")
     relay_id: Mapped[int | None] = mapped_column(ForeignKey("relay.id"))
     tracking: Mapped[str] = mapped_column(default="full")  # full, aggregate, none
+    typology_id: Mapped[int | None] = mapped_column(ForeignKey("typology.id"))  # None: the standard one
+    weight: Mapped[Small] = mapped_column(default=2, server_default="2")  # 1 light, 2 usual, 3 heavy: see pressure
     language: Mapped[str] = mapped_column(default="en")
 
     # Content
@@ -54,12 +57,14 @@ class Delivery(Model):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     archived_at: Mapped[datetime | None]
+    reach_settled_at: Mapped[datetime | None]  # when `Reach` was brought down to what was really sent
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
     folder: Mapped[Folder | None] = relationship(lazy="joined")
     owner: Mapped[User | None] = relationship(foreign_keys=[owner_id], lazy="joined")
     topic: Mapped[Topic | None] = relationship(lazy="joined")
+    typology: Mapped[Typology | None] = relationship()
     targets: Mapped[list["DeliveryList"]] = relationship(
         order_by="DeliveryList.position", cascade="all, delete-orphan", lazy="selectin"
     )
@@ -194,6 +199,20 @@ class ExclusionCount(Model):
     cause: Mapped[str] = mapped_column(primary_key=True)
     position: Mapped[int]
     recipients: Mapped[int]
+    name: Mapped[str] = mapped_column(default="", server_default="")  # that of the rule then, if it had one
+
+
+class Reach(Model):
+    """Whom a delivery reaches, 64 contacts in a row: contact `word * 64 + n` if bit n is set. Read by pressure rules.
+
+    Written with the messages, dropped with them, and brought down to what was sent once the delivery has ended.
+    """
+
+    __tablename__ = "reach"
+
+    delivery_id: Mapped[Big] = mapped_column(ForeignKey("delivery.id", ondelete="CASCADE"), primary_key=True)
+    word: Mapped[Big] = mapped_column(primary_key=True)
+    bits: Mapped[Big]
 
 
 class Link(Model):

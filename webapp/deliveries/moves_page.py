@@ -21,6 +21,7 @@ MEANING: dict[State, str] = {
 RIGHT_WORDS: dict[Right | None, str] = {
     None: "Sendoff itself",
     Right.PREPARE: "`prepare`",
+    Right.ADMIN: "`admin`",
     Right.START: "`start`",
 }
 

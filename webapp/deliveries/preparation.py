@@ -6,7 +6,7 @@ from sqlalchemy import delete, select, update
 
 from webapp.accounts.models import User
 from webapp.db import db
-from webapp.deliveries import ledger, moves, partitions
+from webapp.deliveries import ledger, moves, partitions, pressure
 from webapp.deliveries.models import Chunk, Delivery, Link, Preparation
 from webapp.deliveries.report import STAGES, Stage
 from webapp.deliveries.states import State
@@ -65,6 +65,7 @@ def void(delivery_id: int, *, preparation_id: int | None) -> None:
         partitions.drop(preparation_id)
     db.session.execute(delete(Chunk).where(Chunk.delivery_id == delivery_id))
     db.session.execute(delete(Link).where(Link.delivery_id == delivery_id))
+    pressure.forget(delivery_id)
     ledger.close_account(delivery_id)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,10 +10,11 @@ from sqlalchemy import text
 
 from webapp.content.links import Link as FoundLink
 from webapp.db import db
-from webapp.deliveries import ledger, partitions
+from webapp.deliveries import ledger, partitions, pressure
 from webapp.deliveries.models import ExclusionCount, Link
 from webapp.deliveries.preparation_target import verdict_table
 from webapp.rules.causes import Cause
+from webapp.rules.filtering import Rule
 
 CHUNK = 100
 
@@ -38,21 +39,31 @@ def fill(preparation_id: int, *, delivery_id: int) -> None:
         """),
         {"delivery_id": delivery_id},
     )
+    pressure.remember(preparation_id, delivery_id=delivery_id)
     partitions.attach(preparation_id, delivery_id=delivery_id)
 
 
 def account(
-    preparation_id: int, *, delivery_id: int, counts: Mapping[str, int], links: Iterable[FoundLink], at: datetime
+    preparation_id: int,
+    *,
+    delivery_id: int,
+    rules: Sequence[Rule],
+    counts: Mapping[str, int],
+    links: Iterable[FoundLink],
+    at: datetime,
 ) -> None:
-    """Write the links, the counts of each cause, the chunks to be claimed, and open the ledger."""
+    """Write the links, the counts of each cause (zero included), the chunks to be claimed, and open the ledger."""
+    causes = [(rule.cause, rule.name) for rule in rules] + [(str(Cause.PERSONALISATION_FAILED), "")]
     to_deliver = counts[""]
-    excluded = sum(counts[cause] for cause in Cause)
+    excluded = sum(counts.get(cause, 0) for cause, _name in causes)
     db.session.add_all(
         Link(delivery_id=delivery_id, no=link.number, target=link.target, label=link.label) for link in links
     )
     db.session.add_all(
-        ExclusionCount(preparation_id=preparation_id, cause=cause, position=position, recipients=counts[cause])
-        for position, cause in enumerate(Cause)
+        ExclusionCount(
+            preparation_id=preparation_id, cause=cause, name=name, position=position, recipients=counts.get(cause, 0)
+        )
+        for position, (cause, name) in enumerate(causes)
     )
     db.session.flush()
     db.session.execute(

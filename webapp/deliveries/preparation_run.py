@@ -1,7 +1,7 @@
 """One preparation from beginning to end, in one transaction: stopped or killed at any moment, it leaves nothing behind."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,10 +22,12 @@ from webapp.deliveries import preparation_target as targeting
 from webapp.deliveries.models import Delivery, Preparation, PreparationLog
 from webapp.deliveries.pulse import Pulse, progress, write_lines
 from webapp.deliveries.report import Critical, Report, Stopped
+from webapp.deliveries.rulebook import still_true
 from webapp.deliveries.states import State
 from webapp.errors import Problem
 from webapp.events import announce
 from webapp.rules.causes import Cause
+from webapp.rules.filtering import Rule
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class Work:
     report: Report
     checked: Checked
     relay_id: int | None
+    rules: Sequence[Rule] = ()
 
 
 def run(
@@ -173,18 +176,29 @@ def _rules(work: Work) -> None:
         report.line("error", "topic_missing")
         raise Critical("topic_missing")
     fields = preparation_check.fields_of(work.delivery)
-    counts = targeting.apply_rules(work.preparation_id, topic_id=work.delivery.topic_id, fields=fields)
+    work.rules, counts = targeting.apply_rules(
+        work.preparation_id, delivery=work.delivery, fields=fields, at=report.moment()
+    )
     report.end(count=sum(counts.values()))
-    by_cause = targeting.suppressed_by_cause(work.preparation_id)
-    for cause in Cause:
-        if cause != Cause.PERSONALISATION_FAILED:
-            more = by_cause if cause == Cause.SUPPRESSED else {}
-            report.line("info", "rule", cause=str(cause), count=counts[cause], **more)
+    _tell_rules(work, counts)
     _figures(work, counts)
     report.line("info", "rules", **report.figures)
     if not counts[""]:
         report.line("error", "all_excluded", count=targeted)
         raise Critical("all_excluded", count=targeted)
+
+
+def _tell_rules(work: Work, counts: dict[str, int]) -> None:
+    """Write a line for each rule, at its own level if it leaves anybody out; one whose level is error ends it."""
+    by_cause, refused = targeting.suppressed_by_cause(work.preparation_id), 0
+    for rule in work.rules:
+        more = by_cause if rule.kind == Cause.SUPPRESSED else {}
+        count = counts.get(rule.cause, 0)
+        level = rule.level if count else "info"
+        work.report.line(level, "rule", cause=rule.cause, name=rule.name, count=count, **more)
+        refused += count if level == "error" else 0
+    if refused:
+        raise Critical("rule_error", count=refused)
 
 
 def _figures(work: Work, counts: dict[str, int]) -> None:
@@ -232,9 +246,14 @@ def _freeze(work: Work, compiled: Compiled) -> None:
     preparation_freeze.fill(work.preparation_id, **ids)
     targeting.forget(work.preparation_id)
     report.check()
-    preparation_freeze.account(work.preparation_id, **ids, counts=counts, links=compiled.links, at=report.moment())
+    preparation_freeze.account(
+        work.preparation_id, **ids, rules=work.rules, counts=counts, links=compiled.links, at=report.moment()
+    )
     fingerprint = preparation_freeze.fingerprint(work.preparation_id, frozen=frozen, links=compiled.links)
     _lock(work.delivery.id, work.preparation_id)
+    if not still_true(work.delivery, rules=work.rules):
+        report.line("error", "rules_changed")
+        raise Critical("rules_changed")
     db.session.execute(
         text("UPDATE preparation SET frozen = :frozen, fingerprint = :fingerprint WHERE id = :id"),
         {"frozen": Jsonb(frozen), "fingerprint": fingerprint, "id": work.preparation_id},

@@ -1,6 +1,7 @@
 """The first stages of a preparation, set-wise: who is targeted, what the rules say, which values each gets."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -9,6 +10,7 @@ from webapp.content.fields import CONTACT_NAMES, LINK_NAMES
 from webapp.db import db, driver
 from webapp.deliveries import target
 from webapp.deliveries.models import Delivery
+from webapp.deliveries.rulebook import rules_for
 from webapp.rules import filtering
 from webapp.rules.causes import Cause
 
@@ -39,24 +41,26 @@ def forget(preparation_id: int) -> None:
     db.session.execute(text(f"DROP TABLE IF EXISTS {target_table(preparation_id)}, {verdict_table(preparation_id)}"))
 
 
-def apply_rules(preparation_id: int, *, topic_id: int | None, fields: Collection[str]) -> dict[str, int]:
-    """Judge every contact of the target and freeze the values of `fields`; return the count of each cause, zero too."""
+def apply_rules(
+    preparation_id: int, *, delivery: Delivery, fields: Collection[str], at: datetime
+) -> tuple[Sequence[filtering.Rule], dict[str, int]]:
+    """Judge every contact of the target and freeze the values of `fields`; return the rules and the count of each cause."""
+    rules = rules_for(delivery, at=at)
     table = verdict_table(preparation_id)
     values, params = values_sql(fields)
-    query = filtering.judged(target=target_table(preparation_id), values=values)
-    db.session.execute(
-        text(f"CREATE TEMPORARY TABLE {table} ON COMMIT DROP AS {query}"), {**params, "topic_id": topic_id}
-    )
+    query, given = filtering.judged(rules, target=target_table(preparation_id), values=values)
+    about = {"topic_id": delivery.topic_id, "delivery_id": delivery.id}
+    db.session.execute(text(f"CREATE TEMPORARY TABLE {table} ON COMMIT DROP AS {query}"), {**params, **given, **about})
     db.session.execute(text(f"ANALYZE {table}"))
-    return counts(preparation_id)
+    return rules, counts(preparation_id)
 
 
 def counts(preparation_id: int) -> dict[str, int]:
-    """Count the contacts of each cause, zero included; those to be delivered stand under an empty name."""
+    """Count the contacts of each cause that has any; those to be delivered stand under an empty name."""
     rows = db.session.execute(
         text(f"SELECT cause, count(*) FROM {verdict_table(preparation_id)} GROUP BY cause ORDER BY cause")
     )
-    return {**dict.fromkeys(Cause, 0), "": 0, **{cause or "": count for cause, count in rows}}
+    return {"": 0, **{cause or "": count for cause, count in rows}}
 
 
 def suppressed_by_cause(preparation_id: int) -> dict[str, int]:

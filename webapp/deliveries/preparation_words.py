@@ -46,6 +46,7 @@ LINES: dict[str, LazyString] = {
     "target_empty": _l("The lists hold nobody to send to"),
     "all_excluded": _l("The rules leave out all %(count)s recipients"),
     "topic_missing": _l("No topic is chosen, so nobody can be known to want this"),
+    "rules_changed": _l("The rules changed meanwhile: prepare again"),
     "relay_missing": _l("There is no relay that can be used"),
     "not_allowed": _l("Whoever asked for the preparation may not prepare any more"),
     "unexpected": _l("Something unexpected went wrong, and was written to the log of the server"),
@@ -107,7 +108,7 @@ def line_words(line: PreparationLog, *, number: Number) -> str:
     if line.code == "target":
         params["lists"] = _names(line.params.get("lists", ()))
     if line.code == "rule":
-        params["cause"] = str(causes.words(str(line.params.get("cause"))))
+        params["cause"] = str(causes.words(str(line.params.get("cause")), str(line.params.get("name") or "")))
     said = _filled(str(words), params)
     if line.code == "target" and line.params.get("excluded"):
         said += gettext(", less those of %(lists)s", lists=_names(line.params["excluded"]))

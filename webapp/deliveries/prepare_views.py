@@ -58,7 +58,7 @@ def exclusion_causes(prepared: Preparation | None) -> list[tuple[str, Any, Any, 
         return []
     query = select(ExclusionCount).where(ExclusionCount.preparation_id == prepared.id)
     rows = db.session.scalars(query.order_by(ExclusionCount.position))
-    return [(row.cause, causes.words(row.cause), causes.origin(row.cause), row.recipients) for row in rows]
+    return [(row.cause, causes.words(row.cause, row.name), causes.origin(row.cause), row.recipients) for row in rows]
 
 
 def log_lines(prepared: Preparation | None) -> list[tuple[PreparationLog, str]]:

@@ -8,12 +8,14 @@ from webapp.words import LazyString, _l
 REASONS: dict[str, LazyString] = {
     # back in Draft
     "changed": _l("Changed since it was prepared: prepare again"),
+    "rules_changed": _l("The rules changed since it was prepared: prepare again"),
     "preparation_stopped": _l("The preparation was stopped. Nothing was sent."),
     # Preparation failed
     "target_empty": _l("The lists hold nobody to send to"),
     "all_excluded": _l("The rules leave out all %(count)s recipients"),
     "topic_missing": _l("No topic is chosen, so nobody can be known to want this"),
     "content_unreadable": _l("A merge field or condition in the content cannot be read"),
+    "rule_error": _l("A rule whose level is error left out %(count)s recipients"),
     "check_failed": _l("The control rules found errors: %(count)s"),
     "relay_missing": _l("There is no relay that can be used"),
     "personalisation_failed": _l("%(count)s of %(of)s messages could not be made"),
@@ -42,6 +44,7 @@ REASONS: dict[str, LazyString] = {
 ADVICE: dict[str, tuple[LazyString, str]] = {
     "target_empty": (_l("Choose lists with people in them, or fewer lists to leave out."), "audience"),
     "all_excluded": (_l("Look at the causes below: another topic or other lists may be meant."), "audience"),
+    "rule_error": (_l("The log names the rule. Change the audience, or ask an administrator."), "audience"),
     "topic_missing": (_l("Choose what the recipients subscribe to."), "setup"),
     "content_unreadable": (_l("The log names the line. Mend it and prepare again."), "content"),
     "check_failed": (_l("Each error stands in the log. Mend them and prepare again."), "content"),

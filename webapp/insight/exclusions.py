@@ -25,10 +25,11 @@ class Count:
 
     cause: str
     recipients: int
+    name: str = ""  # of the rule, if it has one
 
     @property
     def words(self) -> LazyString | str:
-        return LATE_WORDS[0] if self.cause == LATE else causes.words(self.cause)
+        return LATE_WORDS[0] if self.cause == LATE else causes.words(self.cause, self.name)
 
     @property
     def origin(self) -> LazyString | str:
@@ -44,19 +45,20 @@ class Excluded:
     name: str
     cause: str
     detail: str | None
+    rule: str | None = None  # its name, if it has one
 
     @property
     def words(self) -> LazyString | str:
-        return Count(self.cause, 1).words
+        return Count(self.cause, 1, self.rule or "").words
 
 
 def counts(delivery: Delivery, *, late: int) -> list[Count]:
     """Return every cause with its count in the order of the rules, zero included; `late` comes from the ledger."""
-    query = select(ExclusionCount.cause, ExclusionCount.recipients)
+    query = select(ExclusionCount.cause, ExclusionCount.recipients, ExclusionCount.name)
     rows = db.session.execute(
         query.where(ExclusionCount.preparation_id == delivery.preparation_id).order_by(ExclusionCount.position)
     )
-    found = [Count(cause, number) for cause, number in rows]
+    found = [Count(cause, number, name) for cause, number, name in rows]
     return [*found, Count(LATE, late)] if found else []
 
 
@@ -104,7 +106,12 @@ def _query(delivery_id: int, cause: str) -> Any:
     left_out = _source(delivery_id, cause).subquery()
     name = func.trim(func.concat_ws(" ", Contact.first_name, Contact.last_name))
     return (
-        select(left_out.c.contact_id, left_out.c.email, name, left_out.c.cause, left_out.c.detail)
+        select(left_out.c.contact_id, left_out.c.email, name, left_out.c.cause, left_out.c.detail, ExclusionCount.name)
         .outerjoin(Contact, Contact.id == left_out.c.contact_id)
+        .outerjoin(Delivery, Delivery.id == delivery_id)
+        .outerjoin(
+            ExclusionCount,
+            (ExclusionCount.preparation_id == Delivery.preparation_id) & (ExclusionCount.cause == left_out.c.cause),
+        )
         .order_by(left_out.c.contact_id)
     )

@@ -10,7 +10,7 @@ from webapp.accounts.models import User
 from webapp.audience.history import Activity, Received
 from webapp.db import db
 from webapp.deliveries.access import visible_to
-from webapp.deliveries.models import Delivery, Exclusion, Message
+from webapp.deliveries.models import Delivery, Exclusion, ExclusionCount, Message
 from webapp.deliveries.states import CONFIRMED, Outcome
 from webapp.rules import causes
 from webapp.tracking.models import Reaction
@@ -64,8 +64,12 @@ def _message(delivery_id: int, label: str, started_at: datetime | None, message:
 
 def _left_out(contact_id: int, by: User, limit: int) -> list[Received]:
     query = (
-        select(Delivery.id, Delivery.label, Delivery.started_at, Exclusion.cause)
+        select(Delivery.id, Delivery.label, Delivery.started_at, Exclusion.cause, ExclusionCount.name)
         .join(Delivery, Delivery.id == Exclusion.delivery_id)
+        .outerjoin(
+            ExclusionCount,
+            (ExclusionCount.preparation_id == Delivery.preparation_id) & (ExclusionCount.cause == Exclusion.cause),
+        )
         .where(Exclusion.contact_id == contact_id, _SENT_OUT, visible_to(by))
         .order_by(Delivery.started_at.desc())
         .limit(limit)
@@ -76,11 +80,11 @@ def _left_out(contact_id: int, by: User, limit: int) -> list[Received]:
             label=label,
             at=at,
             outcome="excluded",
-            detail=str(causes.words(cause)),
+            detail=str(causes.words(cause, name or "")),
             opened_at=None,
             opened_by_machine=False,
             clicked_at=None,
             unsubscribed_at=None,
         )
-        for delivery_id, label, at, cause in db.session.execute(query)
+        for delivery_id, label, at, cause, name in db.session.execute(query)
     ]

@@ -1,4 +1,4 @@
-"""Why a rule leaves a recipient out, in the order the rules are applied, and the words for each."""
+"""Why a rule leaves a recipient out: the kinds of causes, and the words for each."""
 
 from enum import StrEnum
 
@@ -6,13 +6,18 @@ from webapp.words import LazyString, _l
 
 
 class Cause(StrEnum):
-    """Why a recipient was left out. Every excluded recipient has exactly one: the first that fires, in this order."""
+    """The kinds of causes. Every excluded recipient has exactly one cause: that of the first rule that fires."""
 
     ADDRESS_MISSING = "address_missing"
     ADDRESS_INVALID = "address_invalid"
     SUPPRESSED = "suppressed"
     NOT_SUBSCRIBED = "not_subscribed"
     DUPLICATE = "duplicate"
+    EXCLUDED_DOMAINS = "excluded_domains"
+    EXCLUDED_ADDRESSES = "excluded_addresses"
+    CONTROL_GROUP = "control_group"
+    MAXIMUM = "maximum"
+    PRESSURE = "pressure"
     PERSONALISATION_FAILED = "personalisation_failed"
 
 
@@ -23,15 +28,29 @@ WORDS: dict[str, tuple[LazyString, LazyString]] = {
     Cause.SUPPRESSED: (_l("Suppressed: unsubscribed, bounced, complained or blocked"), _l("Rule: suppression")),
     Cause.NOT_SUBSCRIBED: (_l("Not subscribed to the topic"), _l("Rule: subscription")),
     Cause.DUPLICATE: (_l("Same address twice in the target"), _l("Rule: duplicates")),
+    Cause.EXCLUDED_DOMAINS: (_l("Domain is excluded"), _l("Rule: excluded domains")),
+    Cause.EXCLUDED_ADDRESSES: (_l("Address is excluded"), _l("Rule: excluded addresses")),
+    Cause.CONTROL_GROUP: (_l("Held back as control group"), _l("Rule: control group")),
+    Cause.MAXIMUM: (_l("Above the maximum number of messages"), _l("Rule: maximum")),
+    Cause.PRESSURE: (_l("Too many messages in a short time"), _l("Rule: pressure")),
     Cause.PERSONALISATION_FAILED: (_l("Personalisation failed"), _l("Rule: personalisation")),
 }
 
 
-def words(cause: str) -> LazyString | str:
-    """Say what a cause means; one that is not known here is shown as it is."""
-    return WORDS[cause][0] if cause in WORDS else cause
+def kind_of(cause: str) -> str:
+    """Return the kind of a cause: a rule that is not the only one of its kind adds its number."""
+    return cause.partition("-")[0]
+
+
+def words(cause: str, name: str = "") -> LazyString | str:
+    """Say what a cause means: by its rule's name, if it has one; one that is not known here is shown as it is."""
+    if name:
+        return name
+    kind = kind_of(cause)
+    return WORDS[kind][0] if kind in WORDS else cause
 
 
 def origin(cause: str) -> LazyString | str:
     """Say which rule a cause comes from."""
-    return WORDS[cause][1] if cause in WORDS else ""
+    kind = kind_of(cause)
+    return WORDS[kind][1] if kind in WORDS else ""

@@ -32,6 +32,7 @@ SETTINGS: tuple[tuple[str, Any, str], ...] = (
     ("settings.folders", _l("Folders"), "admin"),
     ("relays.index", _l("Relays"), "admin"),
     ("domains.index", _l("Sending domains"), "admin"),
+    ("typologies.index", _l("Rules"), "admin"),
     ("audit.index", _l("Audit log"), "admin"),
 )
 
