@@ -7,7 +7,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from webapp.mail.headers import UnsafeHeader, date_value, list_id_header, mailbox_header, text_header
@@ -90,6 +90,8 @@ def test_a_message_says_what_email_message_says(subject, name, text, html):
 
 
 @given(text=body_text)
+@example(text="00\x80\x80\x80\x80\U00010000\U00010000\U00010000\U00010000\t")
+@example(text=" " * 80 + "\n" + "x" * 75 + " \n" + "x" * 76 + "\t")
 def test_quoted_printable_keeps_to_76_ascii_characters_a_line(text):
     encoded = quoted(text)
     assert encoded.isascii()

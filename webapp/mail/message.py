@@ -6,6 +6,7 @@ may as well join them from pieces it encoded beforehand.
 
 import binascii
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NewType
@@ -53,7 +54,11 @@ def quoted(text: str) -> Encoded:
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
     if not text.endswith("\r\n"):
         text += "\r\n"
-    return Encoded(binascii.b2a_qp(text.encode()))
+    return Encoded(_encoded(text))
+
+
+#: Encoded white space at the end of a line; it is put on a line of its own.
+_LAST_WHITE = re.compile(rb"(=20|=09)\r\n")
 
 
 class Pieces:
@@ -82,12 +87,20 @@ class Pieces:
         return Encoded(b"".join(encoded))
 
 
+def _encoded(text: str) -> bytes:
+    """Encode text whose lines end in CRLF; b2a_qp lets a line grow too long when it encodes the white space at its end."""
+    encoded = binascii.b2a_qp(text.encode())
+    if " \r\n" in text or "\t\r\n" in text:
+        encoded = _LAST_WHITE.sub(rb"=\r\n\1\r\n", encoded)
+    return encoded
+
+
 def _piece(text: str) -> bytes:
     if not text:
         return b""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
     # The line end added here tells b2a_qp which kind of line end to break lines with; it goes again at once.
-    encoded = binascii.b2a_qp(f"{text}\r\n".encode())[:-2]
+    encoded = _encoded(f"{text}\r\n")[:-2]
     return encoded if encoded.endswith(b"\r\n") else encoded + b"=\r\n"
 
 
