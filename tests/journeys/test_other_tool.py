@@ -60,7 +60,7 @@ def test_the_export_of_another_tool_goes_through_to_live_figures(open_browser):
     page.get_by_role("button", name="Save and continue").click()
     page.wait_for_url(re.compile(r"/audience"))
     chosen = page.locator("#list option", has_text="Moved in").first.get_attribute("value")
-    page.get_by_label("List", exact=True).select_option(chosen)
+    page.get_by_label("List or segment", exact=True).select_option(chosen)
     page.get_by_role("button", name="Send to it").click()
     expect(page.locator("main")).to_contain_text("Moved in")
     prepare(page, here)
