@@ -114,8 +114,97 @@ class Subscription(Model):
     source: Mapped[str]
 
 
+class Consent(Model):
+    """Whether a contact has agreed to mail about a topic: the agreement itself, apart from what they subscribe to.
+
+    This is how it stands; how it came about is in ConsentEvent.
+    """
+
+    __tablename__ = "consent"
+
+    topic_id: Mapped[Big] = mapped_column(ForeignKey("topic.id", ondelete="CASCADE"), primary_key=True)
+    contact_id: Mapped[Big] = mapped_column(ForeignKey("contact.id", ondelete="CASCADE"), primary_key=True, index=True)
+    given: Mapped[bool]
+    changed_at: Mapped[datetime]
+    source: Mapped[str]
+
+
+class ConsentEvent(Model):
+    """A consent given or withdrawn: when, by which way, and what proves it. Never changed afterwards."""
+
+    __tablename__ = "consent_event"
+
+    id: Mapped[Id]
+    topic_id: Mapped[Big] = mapped_column(ForeignKey("topic.id", ondelete="CASCADE"))
+    contact_id: Mapped[Big] = mapped_column(ForeignKey("contact.id", ondelete="CASCADE"), index=True)
+    given: Mapped[bool]
+    at: Mapped[datetime]
+    source: Mapped[str]
+    evidence: Mapped[str] = mapped_column(default="", server_default="")
+    recorded_at: Mapped[datetime]
+    recorded_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
+
+
+class Tag(Model):
+    """A word that contacts are marked with."""
+
+    __tablename__ = "tag"
+    __table_args__ = (Index("uq_tag_name_lower", func.lower(Column("name")), unique=True),)
+
+    id: Mapped[Id]
+    name: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class ContactTag(Model):
+    __tablename__ = "contact_tag"
+
+    tag_id: Mapped[Big] = mapped_column(ForeignKey("tag.id", ondelete="CASCADE"), primary_key=True)
+    contact_id: Mapped[Big] = mapped_column(ForeignKey("contact.id", ondelete="CASCADE"), primary_key=True, index=True)
+    added_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Attribute(Model):
+    """An attribute that contacts may have: `name` is its key in `contact.attributes`.
+
+    `kind`: text, number (a JSON number), date (a string as ISO 8601 writes a day), boolean (a JSON boolean) or choice
+    (one of `choices`). Values whose attribute has no row here are text.
+    """
+
+    __tablename__ = "attribute"
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(unique=True)
+    label: Mapped[str]
+    kind: Mapped[str] = mapped_column(default="text", server_default="text")
+    choices: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    searchable: Mapped[bool] = mapped_column(default=False, server_default="false")
+    created_at: Mapped[datetime]
+
+
+class Quarantine(Model):
+    """An address that could not be reached several times: left alone for a while, then tried again.
+
+    `failures` since `first_failed_at` have not been broken by a message that arrived; `until` is None as long as they
+    are too few.
+    """
+
+    __tablename__ = "quarantine"
+
+    email_norm: Mapped[str] = mapped_column(primary_key=True)
+    failures: Mapped[int]
+    first_failed_at: Mapped[datetime]
+    last_failed_at: Mapped[datetime]
+    until: Mapped[datetime | None]
+    detail: Mapped[str] = mapped_column(default="", server_default="")
+
+
 class Suppression(Model):
-    """An address that is never written to. `cause`: unsubscribed, hard_bounce, complaint or manual."""
+    """What is never written to. `cause`: unsubscribed, hard_bounce, complaint, manual or erased.
+
+    `email_norm` is an address, `@` and a domain (all of its addresses), or, for an address erased on request, `#` and
+    its salted hash.
+    """
 
     __tablename__ = "suppression"
     __table_args__ = (
@@ -126,6 +215,7 @@ class Suppression(Model):
     email_norm: Mapped[str] = mapped_column(unique=True)
     cause: Mapped[str]
     source: Mapped[str] = mapped_column(default="")
+    note: Mapped[str] = mapped_column(default="", server_default="")
     created_at: Mapped[datetime]
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
 
