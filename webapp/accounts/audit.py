@@ -59,6 +59,7 @@ ACTIONS: dict[str, Any] = {
     "rejects-exported": _l("Downloaded rejected rows"),
     "suppression-added": _l("Added to the suppression list"),
     "suppression-removed": _l("Removed from the suppression list"),
+    "quarantine-released": _l("Let an address out of the quarantine"),
     "relay-changed": _l("Changed a relay"),
     "dkim-key-created": _l("Made a DKIM key"),
     "dkim-key-activated": _l("Activated a DKIM key"),
