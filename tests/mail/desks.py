@@ -1,7 +1,8 @@
 """A desk that notes the fate of each message, and the shortest way to send some."""
 
+from webapp.mail.exchange import Outgoing
 from webapp.mail.session import Target, Timeouts
-from webapp.mail.smtp import Outgoing, SmtpClient
+from webapp.mail.smtp import SmtpClient
 from webapp.mail.wire import RelayError
 
 QUICK = Timeouts(connect=2, command=1, content=1)

@@ -1,7 +1,7 @@
 import pytest
 
+from webapp.mail.exchange import Stage
 from webapp.mail.replies import Kind, classify
-from webapp.mail.smtp import Stage
 from webapp.mail.wire import parse_reply
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from tests.mail.desks import BODY, Desk, good, messages, run
 from tests.mail.servers import ScriptedServer
+from webapp.mail.exchange import Outgoing, wire_form
 from webapp.mail.session import Timeouts
-from webapp.mail.smtp import Outgoing, wire_form
 from webapp.mail.wire import Trouble
 
 

@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 from typing import NamedTuple
 
-from webapp.mail.smtp import Stage
+from webapp.mail.exchange import Stage
 from webapp.mail.wire import Reply
 
 

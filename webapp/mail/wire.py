@@ -57,19 +57,37 @@ def parse_reply(raw: bytes) -> Reply:
     return Reply(code, status, " ".join(line for line in lines if line))
 
 
+def reply_end(buffer: bytes) -> int:
+    """Find where the first whole reply in `buffer` ends, or -1. All its lines must carry one code."""
+    start = 0
+    while True:
+        newline = buffer.find(b"\n", start)
+        if newline < 0:
+            if len(buffer) - start > LINE_LIMIT or len(buffer) > REPLY_LIMIT:
+                raise RelayError(Trouble.PROTOCOL, "the answer does not end")
+            return -1
+        code, separator = buffer[start : start + 3], buffer[start + 3 : start + 4]
+        if not (code.isdigit() and b"200" <= code <= b"599" and code == buffer[:3]) or newline - start < 3:
+            raise RelayError(Trouble.PROTOCOL, "not an SMTP answer: " + repr(buffer[start:newline][:80]), desync=True)
+        if separator != b"-":
+            return newline + 1
+        start = newline + 1
+        if start > REPLY_LIMIT:
+            raise RelayError(Trouble.PROTOCOL, "the answer does not end")
+
+
 class Wire:
-    """A socket with a read buffer. `written` is how many bytes of the last write() the kernel took."""
+    """A socket with a read buffer. `unwritten` is how many bytes of the last write() the kernel did not take."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._buffer = b""
         self._timeout = 0.0
         self._native = type(sock).__module__ == "socket"
-        self.written = 0
+        self.unwritten = 0
 
-    @property
-    def pending(self) -> bool:
-        return bool(self._buffer)
+    def fileno(self) -> int:
+        return self._socket.fileno()
 
     def secure(self, context: ssl.SSLContext, host: str) -> None:
         """Speak TLS from here on. Nothing read before counts any more (CVE-2011-0411)."""
@@ -87,13 +105,13 @@ class Wire:
             raise RelayError(Trouble.TLS, str(error)) from error
 
     def write(self, data: bytes, timeout: float) -> None:
-        """Write all of `data` or raise; `written` then tells how far it got."""
-        self.written = 0
+        """Write all of `data` or raise; `unwritten` then tells how much of it is left."""
+        self.unwritten = len(data)
         try:
             self._limit(timeout)
-            self.written = self._socket.send(data)
-            while self.written < len(data):
-                self.written += self._socket.send(memoryview(data)[self.written :])
+            self.unwritten -= self._socket.send(data)
+            while self.unwritten:
+                self.unwritten -= self._socket.send(memoryview(data)[-self.unwritten :])
         except (TimeoutError, BlockingIOError) as error:
             raise RelayError(Trouble.TIMEOUT, "the relay stopped reading") from error
         except OSError as error:
@@ -102,20 +120,60 @@ class Wire:
     def read(self, timeout: float) -> tuple[int, bytes]:
         """Read one whole reply: its code and its raw bytes."""
         buffer = self._buffer
-        end = self._end(buffer)
+        end = reply_end(buffer)
         if end < 0:
             deadline = monotonic() + timeout
             left = timeout
             while end < 0:
                 buffer = self._buffer = buffer + self._receive(left)
-                end = self._end(buffer)
+                end = reply_end(buffer)
                 left = deadline - monotonic()
         raw = buffer[:end]
         self._buffer = buffer[end:]
         return int(raw[:3]), raw
 
+    def receive(self, timeout: float) -> bytes:
+        """Return what has come in and not been read, or wait for more."""
+        data, self._buffer = self._buffer, b""
+        return data or self._receive(timeout)
+
     def close(self) -> None:
         self._socket.close()
+
+    # --- for an event loop ---
+
+    def unblock(self) -> bytes:
+        """Let no call wait any more; return what has come in and not been read."""
+        self._socket.setblocking(False)
+        self._timeout = 0.0
+        data, self._buffer = self._buffer, b""
+        return data
+
+    def block(self) -> None:
+        """Let calls wait again."""
+        self._socket.setblocking(True)
+        self._timeout = 0.0
+
+    def write_some(self, data: bytes | memoryview) -> int:
+        """Write what can be written without waiting; return how much that was."""
+        try:
+            return self._socket.send(data)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+        except OSError as error:
+            raise RelayError(Trouble.CLOSED, str(error)) from error
+
+    def read_some(self, buffer: memoryview) -> int:
+        """Read into `buffer` what is there; 0 if that is nothing."""
+        try:
+            number = self._socket.recv_into(buffer)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+        except OSError as error:
+            raise RelayError(Trouble.CLOSED, str(error)) from error
+        if not number:
+            raise RelayError(Trouble.CLOSED, "the relay closed the connection")
+        return number
 
     def _limit(self, timeout: float) -> None:
         """Set the time limit of the next calls. A plain socket keeps it in the kernel, which spares a poll() for each call."""
@@ -143,24 +201,3 @@ class Wire:
         if not data:
             raise RelayError(Trouble.CLOSED, "the relay closed the connection")
         return data
-
-    @staticmethod
-    def _end(buffer: bytes) -> int:
-        """Find where the first whole reply in `buffer` ends, or -1. All its lines must carry one code."""
-        start = 0
-        while True:
-            newline = buffer.find(b"\n", start)
-            if newline < 0:
-                if len(buffer) - start > LINE_LIMIT or len(buffer) > REPLY_LIMIT:
-                    raise RelayError(Trouble.PROTOCOL, "the answer does not end")
-                return -1
-            code, separator = buffer[start : start + 3], buffer[start + 3 : start + 4]
-            if not (code.isdigit() and b"200" <= code <= b"599" and code == buffer[:3]) or newline - start < 3:
-                raise RelayError(
-                    Trouble.PROTOCOL, "not an SMTP answer: " + repr(buffer[start:newline][:80]), desync=True
-                )
-            if separator != b"-":
-                return newline + 1
-            start = newline + 1
-            if start > REPLY_LIMIT:
-                raise RelayError(Trouble.PROTOCOL, "the answer does not end")

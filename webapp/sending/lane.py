@@ -8,9 +8,10 @@ from typing import Protocol
 
 from webapp.content.problems import TemplateProblem
 from webapp.deliveries.states import Outcome
+from webapp.mail.exchange import Outgoing, Stage
 from webapp.mail.replies import Kind, classify
 from webapp.mail.session import Target
-from webapp.mail.smtp import Outgoing, SmtpClient, Stage
+from webapp.mail.smtp import SmtpClient
 from webapp.mail.wire import RelayError, Reply, Trouble
 from webapp.sending.making import Made
 from webapp.sending.outcomes import Result

@@ -21,13 +21,14 @@ from webapp.errors import Problem
 from webapp.events import announce
 from webapp.mail.addresses import parse_address
 from webapp.mail.dkim import Key
+from webapp.mail.exchange import Outgoing, Stage
 from webapp.mail.headers import date_value
 from webapp.mail.message import Composer, Encoded, Letter, Letterhead, quoted
 from webapp.mail.models import Relay
 from webapp.mail.outbox import Letter as LetterRow
 from webapp.mail.replies import classify
 from webapp.mail.session import Target, Timeouts
-from webapp.mail.smtp import Outgoing, SmtpClient, Stage
+from webapp.mail.smtp import SmtpClient
 from webapp.mail.wire import RelayError, Reply
 from webapp.queue import later
 from webapp.sending import domains, relays
