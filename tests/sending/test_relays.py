@@ -6,7 +6,7 @@ from tests.mail.servers import ScriptedServer
 from webapp.db import db, transaction
 from webapp.errors import Conflict
 from webapp.mail.models import Relay
-from webapp.sending import relays
+from webapp.sending import grants, relays
 
 FORM = {
     "name": "Provider",
@@ -122,3 +122,49 @@ def test_the_built_in_relay_keeps_its_address_and_takes_a_new_pace(as_role):
     assert answer.status_code == 303
     db.session.expire_all()
     assert (relay.host, relay.port, relay.per_second, relay.max_connections) == ("127.0.0.1", 2525, 100, 4)
+
+
+GRANT = {
+    "username": "news@example.org",
+    "token_url": "https://provider.example/token",
+    "client_id": "client",
+    "client_secret": "a secret word",
+    "refresh_token": "a long token",
+    "scope": "",
+}
+
+
+def test_a_relay_is_signed_in_to_by_oauth_and_its_secrets_are_kept_encrypted(admin):
+    admin.post("/settings/relays/new", data=FORM)
+    page = f"/settings/relays/{only().id}/grant"
+    assert admin.post(page, data={**GRANT, "token_url": "http://provider.example/token"}).status_code == 422
+    assert admin.post(page, data={**GRANT, "refresh_token": ""}).status_code == 422
+    assert admin.post(page, data=GRANT).status_code == 303
+    assert b"secret" not in only().password
+    target = relays.target_of(only())
+    assert (target.username, target.password) == ("news@example.org", "")
+    assert target.bearer is relays.target_of(only()).bearer
+    shown = admin.get(page).text + admin.get(f"/settings/relays/{only().id}").text
+    assert "a secret word" not in shown
+    assert "a long token" not in shown
+    assert "news@example.org" in shown
+
+
+def test_secrets_of_a_grant_stay_when_they_are_left_empty_and_go_with_it(admin):
+    admin.post("/settings/relays/new", data=FORM)
+    page = f"/settings/relays/{only().id}/grant"
+    admin.post(page, data=GRANT)
+    admin.post(page, data={**GRANT, "client_secret": "", "refresh_token": "", "client_id": "other"})
+    grant = grants.grant_of(only())
+    assert (grant.client_id, grant.client_secret, grant.refresh_token) == ("other", "a secret word", "a long token")
+    admin.post(f"/settings/relays/{only().id}", data={**FORM, "password": "word", "username": "x"})
+    assert grants.grant_of(only()) == grant
+    assert only().username == "news@example.org"
+    assert admin.post(f"{page}/drop").status_code == 303
+    assert relays.target_of(only()).bearer is None
+    assert only().password is None
+
+
+def test_only_administrators_see_how_a_relay_is_signed_in_to(admin, as_role):
+    admin.post("/settings/relays/new", data=FORM)
+    assert as_role("Delivery supervisor").get(f"/settings/relays/{only().id}/grant").status_code == 403

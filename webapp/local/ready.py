@@ -9,7 +9,7 @@ from webapp.accounts.models import User
 from webapp.db import db
 from webapp.local.demo import load
 from webapp.mail.models import Relay
-from webapp.sending.relays import locked
+from webapp.sending.vault import locked
 from webapp.settings import Settings
 
 

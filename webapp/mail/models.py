@@ -1,6 +1,7 @@
 """Relays, the SMTP servers that messages are handed to, and the keys that messages are signed with."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import CheckConstraint, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -9,7 +10,11 @@ from webapp.db import Id, Model
 
 
 class Relay(Model):
-    """An SMTP server. `tls`: none, starttls or implicit. The password is encrypted with a key made from SECRET_KEY."""
+    """An SMTP server. `tls`: none, starttls or implicit. The password is encrypted with a key made from SECRET_KEY.
+
+    `grant` (token_url, client_id, scope) says that it is signed in to with access tokens; `password` then holds the
+    secrets of the grant.
+    """
 
     __tablename__ = "relay"
 
@@ -20,6 +25,7 @@ class Relay(Model):
     tls: Mapped[str] = mapped_column(default="starttls")
     username: Mapped[str] = mapped_column(default="")
     password: Mapped[bytes | None] = mapped_column(LargeBinary)
+    grant: Mapped[dict[str, Any] | None]
     max_connections: Mapped[int] = mapped_column(default=8)
     per_second: Mapped[int | None]  # messages a second, None for no limit
     is_default: Mapped[bool] = mapped_column(default=False)

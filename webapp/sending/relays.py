@@ -1,24 +1,21 @@
 """Relays: which one is used, how its password is kept, and trying one out."""
 
 import socket
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import select, update
 
-from webapp import settings
 from webapp.accounts.models import User
 from webapp.accounts.rights import Right
 from webapp.db import db
 from webapp.deliveries.models import Delivery
-from webapp.errors import Conflict, Invalid, NotAllowed, NotFound
+from webapp.errors import Invalid, NotAllowed, NotFound
 from webapp.events import announce
 from webapp.mail.session import Security, Session, Target, Timeouts
-from webapp.mail.tokens import derive_key
 from webapp.mail.wire import RelayError
+from webapp.sending import grants, vault
 from webapp.sending.models import Relay
 from webapp.words import _l
 
@@ -73,22 +70,13 @@ def target_of(relay: Relay, *, timeouts: Timeouts | None = None) -> Target:
         password=password_of(relay),
         helo=socket.getfqdn() or "localhost",
         timeouts=timeouts or Timeouts(),
+        bearer=grants.bearer_of(relay),
     )
 
 
 def password_of(relay: Relay) -> str:
-    """Decrypt the password; raise Conflict if SECRET_KEY is not the one it was kept with."""
-    if not relay.password:
-        return ""
-    try:
-        return _locker().decrypt(relay.password).decode()
-    except InvalidToken:
-        raise Conflict(_l("The password of this relay cannot be read any more: enter it again.")) from None
-
-
-def locked(password: str) -> bytes | None:
-    """Encrypt a password as it is kept; None for none."""
-    return _locker().encrypt(password.encode()) if password else None
+    """Return the password; raise Conflict if SECRET_KEY is not the one it was kept with."""
+    return "" if relay.grant else vault.unlocked(relay.password)
 
 
 def keep(relay: Relay | None, *, values: dict[str, Any], password: str | None, by: User, at: datetime) -> Relay:
@@ -105,8 +93,8 @@ def keep(relay: Relay | None, *, values: dict[str, Any], password: str | None, b
         fixed = {"host", "port", "tls", "username"} if relay.builtin else set()
         for name in values.keys() - fixed:
             setattr(relay, name, values[name])
-    if password is not None and not relay.builtin:
-        relay.password = locked(password)
+    if password is not None and not relay.builtin and relay.grant is None:
+        relay.password = vault.locked(password)
     db.session.flush()
     if relay.is_default:
         others = update(Relay).where(Relay.id != relay.id, Relay.is_default)
@@ -124,7 +112,3 @@ def try_out(relay: Relay) -> Trial:
         return Trial(works=False, trouble=error.trouble, text=error.text, conversation=tuple(session.log))
     session.quit()
     return Trial(works=True, trouble="", text="", conversation=tuple(session.log))
-
-
-def _locker() -> Fernet:
-    return Fernet(urlsafe_b64encode(derive_key(settings.current().secret_key, "relay passwords")))

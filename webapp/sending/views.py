@@ -64,6 +64,8 @@ def _edit(form: RelayForm, relay: Relay | None) -> Response | str:
     if relay is not None and relay.builtin:
         for name in _ADDRESS:  # it keeps its address on this machine
             del form[name]
+    if relay is not None and relay.grant is not None:
+        del form.username  # it belongs to the grant
     if not form.validate():
         return shown_again("sending/relay.html", form=form, relay=relay)
     password = "" if form.forget_password.data else form.password.data or None
