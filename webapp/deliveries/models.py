@@ -36,7 +36,8 @@ class Delivery(Model):
     from_name: Mapped[str] = mapped_column(default="")
     from_address: Mapped[str] = mapped_column(default="")
     reply_to: Mapped[str] = mapped_column(default="")
-    relay_id: Mapped[int | None] = mapped_column(ForeignKey("relay.id"))
+    relay_id: Mapped[int | None] = mapped_column(ForeignKey("relay.id"))  # None: shared out by weight
+    validity_hours: Mapped[Small] = mapped_column(default=48, server_default="48")  # how long refusals are tried again
     tracking: Mapped[str] = mapped_column(default="full")  # full, aggregate, none
     typology_id: Mapped[int | None] = mapped_column(ForeignKey("typology.id"))  # None: the standard one
     weight: Mapped[Small] = mapped_column(default=2, server_default="2")  # 1 light, 2 usual, 3 heavy: see pressure
@@ -57,6 +58,7 @@ class Delivery(Model):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     archived_at: Mapped[datetime | None]
+    waits_until: Mapped[datetime | None]  # the relay has had its messages of today
     reach_settled_at: Mapped[datetime | None]  # when `Reach` was brought down to what was really sent
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -290,6 +292,7 @@ class Chunk(Model):
     seqs: Mapped[list[int] | None] = mapped_column(ARRAY(Integer))
     retrying: Mapped[bool] = mapped_column(default=False, server_default="false")
     not_before: Mapped[datetime | None]
+    domain: Mapped[str | None]  # whose turn these messages wait for, where a domain takes only so many a minute
     lease_token: Mapped[UUID | None]
     lease_until: Mapped[datetime | None]
     worker: Mapped[str | None]

@@ -1,12 +1,13 @@
 """Relays, the SMTP servers that messages are handed to, and the keys that messages are signed with."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Index, Integer, LargeBinary, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.db import Id, Model
+from webapp.db import Id, Model, Small
 
 
 class Relay(Model):
@@ -31,6 +32,17 @@ class Relay(Model):
     is_default: Mapped[bool] = mapped_column(default=False)
     builtin: Mapped[bool] = mapped_column(default=False)
     active: Mapped[bool] = mapped_column(default=True)
+    # Its part in the mail that names no relay, beside those of the others; 0: none, but that of a default.
+    weight: Mapped[Small] = mapped_column(default=0, server_default="0")
+    takes_over: Mapped[bool] = mapped_column(default=False, server_default="false")  # when another relay fails
+    by_domain: Mapped[bool] = mapped_column(default=True, server_default="true")  # keeps to limits of mailbox providers
+    # A warm-up: at most so many messages on the first day, the second day, …; after the last day no ceiling.
+    plan: Mapped[list[int]] = mapped_column(ARRAY(Integer), default=list, server_default="{}")
+    plan_from: Mapped[date | None]
+    # What was wrong with it last, and until when others are taken instead.
+    trouble: Mapped[str | None]
+    trouble_text: Mapped[str] = mapped_column(default="", server_default="")
+    troubled_until: Mapped[datetime | None]
     created_at: Mapped[datetime]
 
 

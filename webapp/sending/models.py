@@ -1,5 +1,52 @@
-"""Relays and keys stand with the mail they are for, so that deliveries may name a relay; sending knows them by these names."""
+"""What sending keeps of the places mail goes to: limits of mailbox providers, what was learnt of domains, relays by day.
 
+Relays and keys stand with the mail they are for, so that deliveries may name a relay; sending knows them by these names.
+"""
+
+from datetime import date, datetime
+
+from sqlalchemy import ForeignKey, Text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp.db import Big, Id, Model
 from webapp.mail.models import DkimKey, Relay
 
-__all__ = ["DkimKey", "Relay"]
+__all__ = ["DkimKey", "Provider", "Relay", "RelayDay", "Slowing"]
+
+
+class Provider(Model):
+    """A mailbox provider: domains that share one limit. The one without domains stands for each remaining domain by itself."""
+
+    __tablename__ = "provider"
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(unique=True)
+    domains: Mapped[list[str]] = mapped_column(ARRAY(Text))  # lower case; the first names the group in `Slowing`
+    per_minute: Mapped[int | None]  # over each relay; None for no limit
+
+    @property
+    def is_rest(self) -> bool:
+        return not self.domains
+
+
+class Slowing(Model):
+    """A domain (or the first domain of a provider) that asked for less over a relay: see `sending.slowing`."""
+
+    __tablename__ = "slowing"
+
+    relay_id: Mapped[Big] = mapped_column(ForeignKey("relay.id", ondelete="CASCADE"), primary_key=True)
+    domain: Mapped[str] = mapped_column(primary_key=True)
+    per_minute: Mapped[float]  # right after it was slowed; it grows with the time since
+    slowed_at: Mapped[datetime]
+    said: Mapped[str] = mapped_column(default="", server_default="")  # the answer that brought it about
+    times: Mapped[int] = mapped_column(default=1, server_default="1")
+
+
+class RelayDay(Model):
+    """How many messages a relay was given, or has promised to be given, on a day (UTC)."""
+
+    __tablename__ = "relay_day"
+
+    relay_id: Mapped[Big] = mapped_column(ForeignKey("relay.id", ondelete="CASCADE"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    used: Mapped[int] = mapped_column(default=0, server_default="0")

@@ -1,75 +1,141 @@
-"""Pacing: so many messages a second over one relay, whatever the number of workers.
+"""Pacing: so many messages a second over a relay, so many a minute to a domain, whatever the number of workers.
 
-A token bucket in Redis, drawn on in small lots. If Redis is away, each process keeps to its own share by its own clock.
+The sending loop asks `wait_for()` before each message and says with `told()` what was answered; neither blocks. What the
+limits are is looked up by the thread that has the database: see `sending.limits`.
 """
 
-import logging
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from webapp import broker
+from webapp.mail.replies import Kind
+from webapp.sending.buckets import Bucket
 
-log = logging.getLogger(__name__)
+#: While a warm-up has nothing left for now, the loop asks again after this long.
+_ALLOWANCE_SECONDS = 0.25
 
-#: KEYS[1] bucket; ARGV rate, lot, burst. Returns how many may go now, and milliseconds to wait if none may.
-_DRAW = """
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local rate, lot, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local held = redis.call('HMGET', KEYS[1], 'tokens', 'at')
-local tokens = math.min(burst, (tonumber(held[1]) or burst) + (now - (tonumber(held[2]) or now)) * rate / 1000)
-local given = math.min(lot, math.floor(tokens))
-local wait = 0
-if given < 1 then
-  given = 0
-  wait = math.ceil((1 - tokens) * 1000 / rate)
-end
-redis.call('HSET', KEYS[1], 'tokens', tokens - given, 'at', now)
-redis.call('PEXPIRE', KEYS[1], 60000)
-return {given, wait}
-"""
+
+@dataclass(slots=True)
+class Answers:
+    """What a domain has answered since somebody looked; `asks` is the last refusal that asks for less mail."""
+
+    accepted: int = 0
+    deferred: int = 0
+    said: str = ""
+    asks: str = ""
+
+
+@dataclass(slots=True)
+class Rules:
+    """The limits in force: messages a minute by the first domain of each provider (`leads`), and of each other domain."""
+
+    rates: Mapping[str, float] = field(default_factory=dict)
+    rest: float | None = None
+    leads: Mapping[str, str] = field(default_factory=dict)
+
+    def lead(self, domain: str) -> str:
+        """Return the domain by which the limits of `domain` are known."""
+        return self.leads.get(domain, domain)
+
+    def rate(self, domain: str) -> float | None:
+        """Return messages a minute, None where nothing limits them."""
+        return self.rates.get(self.leads.get(domain, domain), None if domain in self.leads else self.rest)
 
 
 class Pacer:
-    """Lets messages go at `per_second` (None: no limit) over all workers; one for each process, used by its threads."""
+    """Lets messages go as the relay's and the domain's limits allow; one for each run."""
 
-    def __init__(self, relay_id: int, *, per_second: int | None, share: int = 1) -> None:
+    def __init__(self, relay_id: int, *, per_second: int | None, share: int = 1, by_domain: bool = True) -> None:
         self._key = f"sendoff:pace:{relay_id}"
-        self._rate = per_second
-        self._share = max(1, share)
-        self._lock = threading.Lock()
-        self._held = 0
-        self._next = 0.0
+        self._share = share
+        self._relay = Bucket(self._key, per_second=per_second, share=share) if per_second else None
+        self._by_domain = by_domain
+        self._buckets: dict[str, Bucket] = {}
+        self._gates: dict[str, tuple[Bucket, ...]] = {}
+        self._answers: dict[str, Answers] = {}
+        self._granted: int | None = None  # written by the thread with the database
+        self._used = 0  # written by the loop
+        self.rules = Rules()
 
-    def wait(self, *, stopped: Callable[[], bool]) -> bool:
-        """Wait until one more message may go; False if `stopped()` came first."""
-        if self._rate is None:
-            return True
+    # --- the loop ---
+
+    def wait_for(self, domain: str, now: float) -> float:
+        """Return 0 and count the message if it may go now, else the seconds until it is worth asking again.
+
+        `domain` is in lower case, `now` monotonic.
+        """
+        gate = self._gates.get(domain)
+        if gate is None:
+            gate = self._open_gate(domain)
+        if self._granted is not None and self._used >= self._granted:
+            return _ALLOWANCE_SECONDS
+        for bucket in gate:
+            pause = bucket.wait(now)
+            if pause > 0:
+                return pause
+        for bucket in gate:
+            bucket.take()
+        self._used += 1
+        return 0.0
+
+    def told(self, domain: str, kind: Kind, *, code: int = 0, text: str = "") -> None:
+        """Count what the relay answered about a recipient or a message of this domain."""
+        if not self._by_domain:
+            return
+        answers = self._answers.get(domain)
+        if answers is None:
+            answers = self._answers[domain] = Answers()
+        if kind is Kind.ACCEPTED:
+            answers.accepted += 1
+        elif kind in {Kind.SOFT, Kind.POLICY} or code == 421:
+            answers.deferred += 1
+            answers.said = f"{code} {text}"
+            if code == 421 or (kind is Kind.POLICY and code < 500):
+                answers.asks = answers.said
+
+    def wait(self, *, stopped: Callable[[], bool], domain: str = "") -> bool:
+        """Wait until one more message may go; False if `stopped()` came first. For threads that have but one message."""
         while not stopped():
-            pause = self._take()
+            pause = self.wait_for(domain, time.monotonic())
             if pause <= 0:
                 return True
             time.sleep(min(pause, 0.2))
         return False
 
-    def _take(self) -> float:
-        with self._lock:
-            if self._held > 0:
-                self._held -= 1
-                return 0
-            given, pause = self._draw(self._rate or 1)
-            self._held = max(0, given - 1)
-            return 0 if given else pause
+    def _open_gate(self, domain: str) -> tuple[Bucket, ...]:
+        gates, rate = self._gates, self.rules.rate(domain)
+        found = []
+        if rate is not None:
+            lead = self.rules.lead(domain)
+            bucket = self._buckets.get(lead)
+            if bucket is None or bucket.per_second != rate / 60:
+                key = f"{self._key}:{lead}"
+                bucket = self._buckets[lead] = Bucket(key, per_second=rate / 60, share=self._share)
+            found.append(bucket)
+        if self._relay is not None:
+            found.append(self._relay)
+        gate = gates[domain] = tuple(found)
+        return gate
 
-    def _draw(self, rate: int) -> tuple[int, float]:
-        lot = max(1, rate // (10 * self._share))
-        try:
-            given, wait = broker.client().eval(_DRAW, 1, self._key, str(rate), str(lot), str(max(1, rate // 5)))
-            return int(given), int(wait) / 1000
-        except broker.RedisError:
-            now = time.monotonic()
-            if now < self._next:
-                return 0, self._next - now
-            self._next = now + self._share / rate
-            return 1, 0
+    # --- the thread with the database ---
+
+    def keep_to(self, rules: Rules) -> None:
+        """Take new limits; the loop sees them with its next message."""
+        if rules != self.rules:
+            self.rules = rules
+            self._gates = {}
+
+    def grant(self, count: int | None) -> None:
+        """Allow `count` messages more (None: as many as wanted); what is not used can be asked for with `unused`."""
+        begun = self._used if self._granted is None else self._granted
+        self._granted = None if count is None else begun + count
+
+    @property
+    def unused(self) -> int | None:
+        """Messages that were granted and have not gone, None where nothing needs to be granted."""
+        return None if self._granted is None else max(0, self._granted - self._used)
+
+    def take_answers(self) -> dict[str, Answers]:
+        """Return what was told since the last time, by domain."""
+        found, self._answers = self._answers, {}
+        return found

@@ -1,0 +1,176 @@
+"""The side of pacing that has the database: which limits are in force, what was learnt of domains, what is put off.
+
+A run calls `look()` about once a second inside a transaction, and asks `sort()` which of the messages it has just claimed
+are worth holding: those of a domain that takes a few a minute would only keep a lease from messages that could go.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from webapp.db import db
+from webapp.sending import providers, slowing, warmup
+from webapp.sending.claims import Row
+from webapp.sending.models import Relay
+from webapp.sending.outcomes import Result
+from webapp.sending.pacing import Answers, Pacer, Rules
+
+#: What a limited domain takes in this time is held by a process; more is put off, and comes back when it is its turn.
+HOLD_SECONDS = 30.0
+LONGEST_WAIT = timedelta(minutes=30)
+#: Refusals that say nothing about pace slow a domain down if there are so many of them, and so large a part of all.
+WEAK_AT_LEAST = 5
+WEAK_PERCENT = 20
+WINDOW = timedelta(seconds=10)
+_TABLE_EVERY = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Slower:
+    """A domain that has just been slowed down."""
+
+    name: str
+    per_minute: int
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """Messages of one domain that are put back, and when they are looked at again."""
+
+    domain: str
+    rows: Sequence[Row]
+    until: datetime
+
+
+@dataclass(slots=True)
+class Limits:
+    """The limits of one run over one relay."""
+
+    relay_id: int
+    pacer: Pacer
+    exhausted: bool = False  # the relay has had its messages of today
+    _table: providers.Table | None = None
+    _table_at: datetime | None = None
+    _window_since: datetime | None = None
+    _window: dict[str, Answers] = field(default_factory=dict)
+    _held: Counter[str] = field(default_factory=Counter)
+    _turns: dict[str, datetime] = field(default_factory=dict)
+    _granted_at: datetime | None = None
+
+    def look(self, *, at: datetime) -> list[Slower]:
+        """Learn from what was answered and take the limits of now; return the domains that this process has slowed."""
+        relay = db.session.get(Relay, self.relay_id, populate_existing=True)
+        if relay is None:
+            return []
+        self._grant(relay, at=at)
+        if not relay.by_domain:
+            self.pacer.keep_to(Rules())
+            return []
+        table = self._read_table(at=at)
+        news = self._learn(table, at=at)
+        rates = slowing.rates(self.relay_id, limits=table.limits, rest=table.rest, at=at)
+        self.pacer.keep_to(Rules(rates=rates, rest=table.rest, leads=table.leads))
+        return news
+
+    def end(self, *, at: datetime) -> None:
+        """Give back what was granted and not used."""
+        left = self.pacer.unused
+        if left and self._granted_at is not None:
+            warmup.give_back(self.relay_id, count=left, granted_at=self._granted_at, at=at)
+            self.pacer.grant(0)
+
+    # --- holding and putting off ---
+
+    def sort(self, rows: Iterable[Row], *, at: datetime) -> tuple[list[Row], list[PutOff]]:
+        """Part claimed messages into those to hold, and those whose domain has enough waiting already."""
+        rules = self.pacer.rules
+        if not rules.rates and rules.rest is None:
+            return list(rows), []
+        kept: list[Row] = []
+        surplus: dict[str, list[Row]] = defaultdict(list)
+        for row in rows:
+            domain = domain_of(row.email)
+            rate = rules.rate(domain)
+            if rate is None:
+                kept.append(row)
+                continue
+            lead = rules.lead(domain)
+            if self._held[lead] < max(1, rate * HOLD_SECONDS / 60):
+                self._held[lead] += 1
+                kept.append(row)
+            else:
+                surplus[lead].append(row)
+        return kept, [self._put_off(lead, put_off, rules, at=at) for lead, put_off in surplus.items()]
+
+    def recorded(self, results: Iterable[Result]) -> None:
+        """Forget messages that are no longer held."""
+        if self._held:
+            for result in results:
+                lead = self.pacer.rules.lead(domain_of(result.email))
+                if self._held[lead] > 0:
+                    self._held[lead] -= 1
+
+    def _put_off(self, lead: str, rows: list[Row], rules: Rules, *, at: datetime) -> PutOff:
+        rate = rules.rate(lead) or slowing.FLOOR
+        turn = max(self._turns.get(lead, at), at + timedelta(seconds=HOLD_SECONDS))
+        self._turns[lead] = turn + timedelta(minutes=len(rows) / rate)
+        return PutOff(lead, rows, min(turn, at + LONGEST_WAIT))
+
+    # --- learning ---
+
+    def _read_table(self, *, at: datetime) -> providers.Table:
+        if self._table is None or self._table_at is None or at - self._table_at >= _TABLE_EVERY:
+            self._table, self._table_at = providers.table(), at
+        return self._table
+
+    def _learn(self, table: providers.Table, *, at: datetime) -> list[Slower]:
+        for domain, answers in self.pacer.take_answers().items():
+            seen = self._window.setdefault(table.leads.get(domain, domain), Answers())
+            seen.accepted += answers.accepted
+            seen.deferred += answers.deferred
+            seen.said = answers.said or seen.said
+            seen.asks = answers.asks or seen.asks
+        asking = {lead: seen.asks or seen.said for lead, seen in self._window.items() if asks_for_less(seen)}
+        news = [self._slow(lead, said, table, at=at) for lead, said in asking.items()]
+        for lead in asking:
+            del self._window[lead]
+        if self._window_since is None or at - self._window_since >= WINDOW:
+            self._window_since = at
+            self._window.clear()
+        return [one for one in news if one is not None]
+
+    def _slow(self, lead: str, said: str, table: providers.Table, *, at: datetime) -> Slower | None:
+        rate = slowing.slow(self.relay_id, domain=lead, limit=table.limit(lead), said=said, at=at)
+        return None if rate is None else Slower(table.name(lead), round(rate), said)
+
+    # --- warm-up ---
+
+    def _grant(self, relay: Relay, *, at: datetime) -> None:
+        top = warmup.ceiling(relay, at=at)
+        if top is None:
+            self.pacer.grant(None)
+            self.exhausted = False
+            return
+        lot = min(500, max(5, top // 20))
+        left = self.pacer.unused
+        if left is not None and left > lot // 2:
+            return
+        given = warmup.grant(relay, wanted=lot, at=at) or 0
+        self.pacer.grant(given)
+        self._granted_at = at
+        self.exhausted = given == 0 and not left
+
+
+def asks_for_less(answers: Answers) -> bool:
+    """Whether a domain's answers are reason to send it less: it said so, or refuses a good part of all for now."""
+    if answers.asks:
+        return True
+    total = answers.accepted + answers.deferred
+    return answers.deferred >= WEAK_AT_LEAST and answers.deferred * 100 >= total * WEAK_PERCENT
+
+
+def domain_of(email: str) -> str:
+    """Return the domain of an address as limits know it."""
+    return email.rpartition("@")[2].lower()
