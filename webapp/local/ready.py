@@ -19,7 +19,7 @@ def relays(settings: Settings, *, at: datetime) -> None:
     if settings.catchall_port:
         if builtin is None:
             first = db.session.scalar(select(func.count()).select_from(Relay)) == 0
-            builtin = Relay(name="Built-in catch-all", builtin=True, is_default=first, created_at=at)
+            builtin = Relay(name="Built-in catch-all", builtin=True, is_default=first, by_domain=False, created_at=at)
             db.session.add(builtin)
         builtin.host, builtin.port, builtin.tls, builtin.active = "127.0.0.1", settings.catchall_port, "none", True
     elif builtin is not None:
