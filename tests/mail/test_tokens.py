@@ -44,5 +44,5 @@ def test_no_secret_no_signer():
 def test_a_bundle_holds_what_each_purpose_alone_would_get(delivery_id, seq):
     bundle = SIGNER.bundle(delivery_id, seq)
     for purpose in (Purpose.OPEN, Purpose.CLICK, Purpose.UNSUBSCRIBE, Purpose.VIEW):
-        assert getattr(bundle, purpose) == SIGNER.sign(purpose, delivery_id, seq)
+        assert getattr(bundle, purpose).decode() == SIGNER.sign(purpose, delivery_id, seq)
     assert bundle.bounce == SIGNER.sign_bytes(Purpose.BOUNCE, delivery_id, seq)

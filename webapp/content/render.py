@@ -13,13 +13,17 @@ from html import escape
 from typing import Any
 
 from webapp.content import fields, slots
+from webapp.content.fields import LINK_NAMES
 from webapp.content.inline import inline_styles
 from webapp.content.links import Found, Link, LinkTrouble, Rewriter
+from webapp.content.outline import Part, outline
 from webapp.content.problems import TemplateProblem
 from webapp.content.sandbox import Template, parse
 
-_CLICK, _OPEN = "_click", "_open"
-_INTERNAL = (_CLICK, _OPEN)
+#: Names in compiled content that stand for a recipient's tokens, and for addresses that end in them.
+CLICK, OPEN = "_click", "_open"
+UNSUBSCRIBE_URL, VIEW_URL = LINK_NAMES
+_INTERNAL = (CLICK, OPEN)
 _BODY = re.compile(r"<body[^>]*>", re.IGNORECASE)
 _PADDING = "&#847;&zwnj;&nbsp;" * 60
 _HIDDEN = "display:none;font-size:1px;line-height:1px;max-height:0;max-width:0;opacity:0;overflow:hidden;mso-hide:all"
@@ -45,15 +49,6 @@ class Rendered:
     subject: str
     html: str
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """One recipient's message as the pieces its parts are made of."""
-
-    subject: str
-    html: list[str]
-    text: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +79,37 @@ class Compiled:
 
     def render(self, values: Mapping[str, Any], tokens: Tokens = NO_TOKENS) -> Rendered:
         """Fill in one recipient's values and tokens. Raises TemplateProblem if the values do not fit the template."""
-        pieces = self.pieces(values, tokens)
-        return Rendered(pieces.subject, "".join(pieces.html), "".join(pieces.text))
-
-    def pieces(self, values: Mapping[str, Any], tokens: Tokens = NO_TOKENS) -> Pieces:
-        """Fill in as `render` does, and give the parts in pieces, so that fixed ones need to be encoded only once."""
         base = self.frozen.base_url
         given = {
             **values,
-            _CLICK: tokens.click,
-            _OPEN: tokens.open,
-            "unsubscribe_url": f"{base}/u/{tokens.unsubscribe}",
-            "view_url": f"{base}/v/{tokens.view}",
+            CLICK: tokens.click,
+            OPEN: tokens.open,
+            UNSUBSCRIBE_URL: f"{base}/u/{tokens.unsubscribe}",
+            VIEW_URL: f"{base}/v/{tokens.view}",
         }
-        return Pieces(
+        return Rendered(
             subject=one_line(self._subject.render(given)),
-            html=self._html.pieces(given),
-            text=self._text.pieces(given),
+            html=self._html.render(given),
+            text=self._text.render(given),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Outlines:
+    """What the parts of a content are made of."""
+
+    subject: list[Part]
+    html: list[Part]
+    text: list[Part]
+
+
+def outlines(frozen: Mapping[str, str]) -> Outlines:
+    """Take apart what `Frozen.as_dict` gave; rendered apart and joined, the parts are what `Compiled.render` gives."""
+    return Outlines(
+        subject=outline(frozen["subject"], html=False),
+        html=outline(frozen["html"], html=True, internal=_INTERNAL),
+        text=outline(frozen["text"], html=False, internal=_INTERNAL),
+    )
 
 
 def one_line(text: str) -> str:
@@ -133,7 +141,7 @@ def compile_content(
     for part, source in (("subject", subject), ("preheader", preheader), ("html", html), ("text", text)):
         _checked(part, source)
     rewriter = Rewriter(base if tracked else "")
-    pixel = f'<img src="{base}/o/{{{{ {_OPEN} }}}}.gif" width="1" height="1" alt="">' if tracked else ""
+    pixel = f'<img src="{base}/o/{{{{ {OPEN} }}}}.gif" width="1" height="1" alt="">' if tracked else ""
     try:
         html_source = _html_part(html, preheader=preheader, rewriter=rewriter, pixel=pixel)
     except TemplateProblem as problem:

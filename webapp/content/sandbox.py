@@ -247,9 +247,9 @@ def _explained(error: TemplateSyntaxError) -> TemplateProblem:
 class Template:
     """A checked template, compiled once and rendered many times."""
 
-    def __init__(self, source: str, *, html: bool, internal: Iterable[str] = ()) -> None:
-        tree = parse(source, internal=internal)
-        self.source = source
+    def __init__(self, source: str | nodes.Template, *, html: bool, internal: Iterable[str] = ()) -> None:
+        """Compile a source, or (a part of) a tree that `parse` gave."""
+        tree = parse(source, internal=internal) if isinstance(source, str) else source
         self._loops = False
         for loop in tree.find_all(nodes.For):
             self._loops = True

@@ -41,9 +41,12 @@ def normalise(text: str) -> str:
     return f"{local}{at}{domain}"
 
 
-def return_path(token: bytes, domain: str) -> str:
-    """Make the envelope sender that brings a bounce back to its message (VERP). In hex: relays may fold the case of a local part."""
-    return f"{BOUNCE_PREFIX}{token.hex()}@{domain}"
+def return_path(token: str, domain: str) -> str:
+    """Make the envelope sender that brings a bounce back to its message (VERP).
+
+    `token` is in hex: relays may fold the case of a local part.
+    """
+    return f"{BOUNCE_PREFIX}{token}@{domain}"
 
 
 def read_return_path(address: str) -> bytes | None:

@@ -8,9 +8,12 @@ from email.utils import format_datetime
 from urllib.parse import quote
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_ADDRESS = re.compile(r"[^\x00-\x20\x7f<>()\[\],;:\\\"]+@[^\x00-\x20\x7f<>()\[\],;:\\\"@]+\Z")
+_ADDRESS = re.compile(r"[^\x00-\x20\x7f<>()\[\],;:\\\"@]+@[^\x00-\x20\x7f<>()\[\],;:\\\"@]+\Z")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*\Z")
 _QUOTABLE = re.compile(r"[\x20-\x7e]*\Z")
+#: Fields of one mailbox that need neither quotes nor encoding, with a name and without.
+_SIMPLE_NAMED = re.compile(r"[A-Za-z-]+: (?:[A-Za-z0-9-]+ )+<[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+>\r\n")
+_SIMPLE_BARE = re.compile(r"[A-Za-z-]+: [A-Za-z0-9._+-]+@[A-Za-z0-9.-]+\r\n")
 _LINE = 76
 _WORD = 75 - len("=?utf-8?q?") - len("?=")
 
@@ -38,6 +41,9 @@ def text_header(name: str, value: str) -> bytes:
 
 def mailbox_header(name: str, display: str, address: str) -> bytes:
     """Make a header of one mailbox, such as To. A non-ASCII address is written as it is (RFC 6532, needs SMTPUTF8)."""
+    simple = f"{name}: {display} <{address}>\r\n" if display else f"{name}: {address}\r\n"
+    if len(simple) <= _LINE + 2 and (_SIMPLE_NAMED if display else _SIMPLE_BARE).fullmatch(simple):
+        return simple.encode("ascii")
     if not _ADDRESS.match(address):
         raise UnsafeHeader(name, address)
     mailbox = f"<{address}>".encode() if display else address.encode()

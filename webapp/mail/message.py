@@ -1,164 +1,173 @@
-"""RFC 5322 messages from byte segments: what is the same for a whole delivery is made once, a recipient's part is filled in.
+"""RFC 5322 messages from byte segments: what is the same for a whole delivery is made once, only the rest for each recipient.
 
-Bodies come in as `Encoded`, bytes that are quoted-printable already: `quoted()` makes them from any text, and a compiled template
-may as well join them from pieces it encoded beforehand.
+A `Form` is all of a delivery's messages but for its holes. Some holes every form has (below); those of the text are the
+caller's. Its result is ready for the wire: CRLF throughout, no line begins with a dot.
 """
 
-import binascii
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NewType
 
-from webapp.mail.dkim import Key, Signing
-from webapp.mail.headers import list_id_header, mailbox_header, plain_header, text_header
+from webapp.mail.dkim import Key, Signing, canonical_field, canonical_fields
+from webapp.mail.filling import Filling, Segment
+from webapp.mail.headers import UnsafeHeader, list_id_header, mailbox_header, plain_header, text_header
+from webapp.mail.quoted import Encoded
 
-Encoded = NewType("Encoded", bytes)
+#: A whole message that may go over SMTP as it is: nothing in it needs to be mended or stuffed.
+Wired = NewType("Wired", bytes)
+
+# The holes of every form. The first two hold whole header fields, the others a part that is ASCII and safe in a header.
+TO, SUBJECT, MESSAGE_ID, UNSUBSCRIBE = range(4)
+FIRST_OWN_HOLE = 4
 
 _PART = b'Content-Type: text/%b; charset="utf-8"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n'
+_HOLE = re.compile(rb"\x00([0-9]+)\x00")
 
 
 @dataclass(frozen=True, slots=True)
 class Letterhead:
-    """What every message of a delivery shares. `automatic` marks mail of the system itself (RFC 3834)."""
+    """What every message of a delivery shares. `automatic` marks mail of the system itself (RFC 3834).
+
+    `date` is made by headers.date_value. With `unsubscribe_base`, an address that a token completes, messages can be
+    unsubscribed from with one click (RFC 8058); with `unsubscribe_mailbox` also by mail.
+    """
 
     from_name: str
     from_address: str
+    date: str
     reply_to: str = ""
     list_name: str = ""
     list_id: str = ""
     feedback_id: str = ""
+    unsubscribe_base: str = ""
     unsubscribe_mailbox: str = ""
     bulk: bool = True
     automatic: bool = False
 
+    @property
+    def domain(self) -> str:
+        """The domain of the sender, which Message-IDs end in."""
+        return self.from_address.rpartition("@")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What differs from recipient to recipient. `date` is made by headers.date_value, `message_id` stands without brackets."""
+    """A single message. `message_id` stands without brackets and domain, `token` completes the address to unsubscribe."""
 
     to_name: str
     to_address: str
     subject: str
     message_id: str
-    date: str
     text: Encoded
-    html: Encoded = Encoded(b"")
-    unsubscribe_url: str = ""
-    unsubscribe_token: str = ""
+    html: Encoded | None = None
+    token: str = ""
 
 
-def quoted(text: str) -> Encoded:
-    """Encode text as quoted-printable with CRLF line ends; it always ends with a line end."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
-    if not text.endswith("\r\n"):
-        text += "\r\n"
-    return Encoded(_encoded(text))
+class Form:
+    """Makes messages, and signs them with each of `keys` (DKIM). Safe to use from several threads."""
 
-
-#: Encoded white space at the end of a line; it is put on a line of its own.
-_LAST_WHITE = re.compile(rb"(=20|=09)\r\n")
-
-
-class Pieces:
-    """Encodes bodies that come in pieces, most of which are the same in every message: those are encoded once.
-
-    A soft line break after each piece keeps lines short whatever stands beside it. Safe to use from several threads.
-    """
-
-    _MOST = 4096
-
-    def __init__(self) -> None:
-        self._known: dict[str, bytes] = {}
-
-    def quoted(self, pieces: Iterable[str]) -> Encoded:
-        """Give what `quoted` would of the joined pieces, but for the place of soft line breaks."""
-        known = self._known
-        if len(known) > self._MOST:
-            self._known = known = {}
-        encoded = []
-        for piece in pieces:
-            found = known.get(piece)
-            if found is None:
-                found = known[piece] = _piece(piece)
-            encoded.append(found)
-        encoded.append(b"\r\n")
-        return Encoded(b"".join(encoded))
-
-
-def _encoded(text: str) -> bytes:
-    """Encode text whose lines end in CRLF; b2a_qp lets a line grow too long when it encodes the white space at its end."""
-    encoded = binascii.b2a_qp(text.encode())
-    if " \r\n" in text or "\t\r\n" in text:
-        encoded = _LAST_WHITE.sub(rb"=\r\n\1\r\n", encoded)
-    return encoded
-
-
-def _piece(text: str) -> bytes:
-    if not text:
-        return b""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
-    # The line end added here tells b2a_qp which kind of line end to break lines with; it goes again at once.
-    encoded = _encoded(f"{text}\r\n")[:-2]
-    return encoded if encoded.endswith(b"\r\n") else encoded + b"=\r\n"
-
-
-class Composer:
-    """Puts messages of one delivery together, and signs them with each of `keys` (DKIM)."""
-
-    def __init__(self, letterhead: Letterhead, keys: Sequence[Key] = ()) -> None:
-        self._head = letterhead
-        fixed = [mailbox_header("From", letterhead.from_name, letterhead.from_address)]
-        if letterhead.reply_to and letterhead.reply_to != letterhead.from_address:
-            fixed.append(mailbox_header("Reply-To", "", letterhead.reply_to))
-        if letterhead.list_id:
-            fixed.append(list_id_header(letterhead.list_name, letterhead.list_id))
-        if letterhead.feedback_id:
-            fixed.append(plain_header("Feedback-ID", letterhead.feedback_id))
-        if letterhead.bulk:
-            fixed.append(b"Precedence: bulk\r\n")
-        if letterhead.automatic:
-            fixed.append(b"Auto-Submitted: auto-generated\r\n")
-        fixed.append(b"MIME-Version: 1.0\r\n")
-        same = b"".join(fixed)
+    def __init__(
+        self, letterhead: Letterhead, *, text: Sequence[Segment], html: Sequence[Segment] = (), keys: Sequence[Key] = ()
+    ) -> None:
+        own = _own_fields(letterhead)
         # "=_" cannot occur in quoted-printable, so the boundary cannot occur in a part (RFC 2045 §6.7).
-        boundary = b"=_" + hashlib.sha256(same).hexdigest()[:24].encode()
-        # The headers of a plain and of a two-part message, up to the blank line, and what comes before and between the parts.
-        self._plain = same + _PART[:-2] % b"plain"
-        self._parts = b'%bContent-Type: multipart/alternative;\r\n boundary="%b"\r\n' % (same, boundary)
-        self._opening = b"--%b\r\n" % boundary + _PART % b"plain"
-        self._between = b"\r\n--%b\r\n" % boundary + _PART % b"html"
-        self._closing = b"\r\n--%b--\r\n" % boundary
-        self._sign_plain = Signing(keys, self._plain) if keys else None
-        self._sign_parts = Signing(keys, self._parts) if keys else None
+        boundary = b"=_" + hashlib.sha256(own).hexdigest()[:24].encode()
+        head: list[Segment] = [*_varying_fields(letterhead), own]
+        body: list[Segment]
+        if html:
+            head.append(b'Content-Type: multipart/alternative;\r\n boundary="%b"\r\n' % boundary)
+            opening = b"--%b\r\n" % boundary + _PART % b"plain"
+            between = b"\r\n--%b\r\n" % boundary + _PART % b"html"
+            body = [opening, *text, between, *html, b"\r\n--%b--\r\n" % boundary]
+        else:
+            head.append(_PART[:-2] % b"plain")
+            body = [*text]
+        self._whole = Filling([*head, b"\r\n", *body])
+        self._head = Filling([*head, b"\r\n"])
+        self._body = Filling(body)
+        self._signing: Signing | None = None
+        if keys:
+            fixed, varying = _signed(head)
+            self._canonical = Filling([part for _, field in varying for part in field])
+            names = [name for name, _ in (*fixed, *varying)]
+            self._signing = Signing(keys, names=names, fixed=b"".join(line for _, line in fixed))
 
-    def compose(self, letter: Letter) -> bytes:
-        """Make the whole message; raise UnsafeHeader for a value that no header can hold."""
-        head = b"".join(
-            (
-                plain_header("Date", letter.date),
-                plain_header("Message-ID", f"<{letter.message_id}>"),
-                mailbox_header("To", letter.to_name, letter.to_address),
-                text_header("Subject", letter.subject),
-                self._unsubscribe(letter),
-            )
-        )
-        body: tuple[bytes, ...] = (letter.text,)
-        signing, fixed = self._sign_plain, self._plain
-        if letter.html:
-            signing, fixed = self._sign_parts, self._parts
-            body = (self._opening, letter.text, self._between, letter.html, self._closing)
-        if signing is None:
-            return b"".join((head, fixed, b"\r\n", *body))
-        content = b"".join(body)
-        return b"".join((signing.sign(head, content), head, fixed, b"\r\n", content))
+    def fill(self, row: list[bytes]) -> Wired:
+        """Make a message from the bytes of its holes: those of every form, made by webapp.mail.headers, then the caller's."""
+        if self._signing is None:
+            return Wired(self._whole.fill(row))
+        body = self._body.fill(row)
+        canonical = self._canonical.fill([_canonical(row[TO]), _canonical(row[SUBJECT]), *row[2:FIRST_OWN_HOLE]])
+        return Wired(self._signing.sign(canonical, body) + self._head.fill(row) + body)
 
-    def _unsubscribe(self, letter: Letter) -> bytes:
-        """Make the one-click headers (RFC 2369, RFC 8058)."""
-        if not letter.unsubscribe_url:
-            return b""
-        ways = f"<{letter.unsubscribe_url}>"
-        if self._head.unsubscribe_mailbox:
-            ways += f",\r\n <mailto:{self._head.unsubscribe_mailbox}?subject=unsubscribe%20{letter.unsubscribe_token}>"
-        return plain_header("List-Unsubscribe", ways) + b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+
+def compose(letterhead: Letterhead, letter: Letter, keys: Sequence[Key] = ()) -> Wired:
+    """Make a single message; raise UnsafeHeader for a value that no header can hold."""
+    for name, part in (("Message-ID", letter.message_id), ("List-Unsubscribe", letter.token)):
+        if not (part.isascii() and part.isprintable()):
+            raise UnsafeHeader(name, part)
+    form = Form(letterhead, text=[letter.text], html=[letter.html] if letter.html else [], keys=keys)
+    return form.fill(
+        [
+            mailbox_header("To", letter.to_name, letter.to_address),
+            text_header("Subject", letter.subject),
+            letter.message_id.encode(),
+            letter.token.encode(),
+        ]
+    )
+
+
+def _varying_fields(letterhead: Letterhead) -> list[Segment]:
+    """Make the fields that have holes, and Date, which stands first."""
+    date = plain_header("Date", letterhead.date)
+    domain = letterhead.domain.encode("ascii")
+    made: list[Segment] = [date, b"Message-ID: <", MESSAGE_ID, b"@%b>\r\n" % domain, TO, SUBJECT]
+    if letterhead.unsubscribe_base:
+        base = plain_header("List-Unsubscribe", f"<{letterhead.unsubscribe_base}")
+        made += [base[:-2], UNSUBSCRIBE]
+        if letterhead.unsubscribe_mailbox:
+            ways = plain_header("List-Unsubscribe", f"<mailto:{letterhead.unsubscribe_mailbox}?subject=unsubscribe%20")
+            made += [b">,\r\n " + ways[:-2].partition(b": ")[2], UNSUBSCRIBE]
+        made.append(b">\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n")
+    return made
+
+
+def _own_fields(letterhead: Letterhead) -> bytes:
+    """Make the fields that are the same in every message."""
+    fields = [mailbox_header("From", letterhead.from_name, letterhead.from_address)]
+    if letterhead.reply_to and letterhead.reply_to != letterhead.from_address:
+        fields.append(mailbox_header("Reply-To", "", letterhead.reply_to))
+    if letterhead.list_id:
+        fields.append(list_id_header(letterhead.list_name, letterhead.list_id))
+    if letterhead.feedback_id:
+        fields.append(plain_header("Feedback-ID", letterhead.feedback_id))
+    if letterhead.bulk:
+        fields.append(b"Precedence: bulk\r\n")
+    if letterhead.automatic:
+        fields.append(b"Auto-Submitted: auto-generated\r\n")
+    return b"".join([*fields, b"MIME-Version: 1.0\r\n"])
+
+
+def _canonical(field: bytes) -> bytes:
+    return canonical_field(field[:-2]) + b"\r\n"
+
+
+def _signed(head: Sequence[Segment]) -> tuple[list[tuple[bytes, bytes]], list[tuple[bytes, list[Segment]]]]:
+    """Give name and canonical line of the fields that are signed: those without holes, and those with, as segments."""
+    whole_fields = {TO: b"To:\x00%d\x00\r\n", SUBJECT: b"Subject:\x00%d\x00\r\n"}
+    marked = [
+        part if isinstance(part, bytes) else whole_fields.get(part, b"\x00%d\x00") % part for part in head
+    ]  # no header can hold the mark
+    fixed: list[tuple[bytes, bytes]] = []
+    varying: list[tuple[bytes, list[Segment]]] = []
+    for name, line in canonical_fields(b"".join(marked)):
+        cut = _HOLE.split(line)
+        if len(cut) == 1:
+            fixed.append((name, line))
+        elif int(cut[1]) in whole_fields:
+            varying.append((name, [int(cut[1])]))
+        else:
+            varying.append((name, [int(part) if place % 2 else part for place, part in enumerate(cut)]))
+    return fixed, varying

@@ -6,6 +6,7 @@ other, so a token made for opens never unsubscribes anybody, and a message needs
 secret signs, all of them verify.
 """
 
+import binascii
 import hashlib
 import hmac
 import struct
@@ -16,6 +17,7 @@ from typing import NamedTuple
 
 _PAYLOAD = struct.Struct(">BII")
 _TAG = 12
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 LENGTH = 28
 
 
@@ -42,12 +44,12 @@ _PLACES = {
 
 
 class Bundle(NamedTuple):
-    """The tokens that every message needs."""
+    """The tokens that every message needs, in ASCII; that for bounces as its 21 bytes."""
 
-    open: str
-    click: str
-    unsubscribe: str
-    view: str
+    open: bytes
+    click: bytes
+    unsubscribe: bytes
+    view: bytes
     bounce: bytes
 
 
@@ -76,13 +78,10 @@ class Signer:
         payload = _PAYLOAD.pack(self._key_id, delivery_id, seq)
         tags = hmac.digest(self._bundle_key, payload, "sha512")
         # Nine and twelve bytes are whole groups of base64: parts encoded apart join to the same text.
-        head, text = urlsafe_b64encode(payload).decode(), urlsafe_b64encode(tags).decode()
+        text = binascii.b2a_base64(payload + tags, newline=False).translate(_URL_SAFE)
+        head = text[:12]
         return Bundle(
-            head + text[:16],
-            head + text[16:32],
-            head + text[32:48],
-            head + text[48:64],
-            payload + tags[4 * _TAG : 5 * _TAG],
+            head + text[12:28], head + text[28:44], head + text[44:60], head + text[60:76], payload + tags[48:60]
         )
 
     def _tag(self, key_id: int, purpose: Purpose, payload: bytes) -> bytes:

@@ -132,7 +132,7 @@ class Lane(threading.Thread):
             made = self._make(item)
             if made is not None:
                 limit -= 1
-                yield Outgoing(item, made.sender, made.recipient, made.content)
+                yield Outgoing(item, made.sender, made.recipient, made.content, wired=True)
 
     def _make(self, item: Item) -> Made | None:
         row = item.row

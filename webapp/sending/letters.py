@@ -23,9 +23,10 @@ from webapp.mail.addresses import parse_address
 from webapp.mail.dkim import Key
 from webapp.mail.exchange import Outgoing, Stage
 from webapp.mail.headers import date_value
-from webapp.mail.message import Composer, Encoded, Letter, Letterhead, quoted
+from webapp.mail.message import Letter, Letterhead, Wired, compose
 from webapp.mail.models import Relay
 from webapp.mail.outbox import Letter as LetterRow
+from webapp.mail.quoted import quoted
 from webapp.mail.replies import classify
 from webapp.mail.session import Target, Timeouts
 from webapp.mail.smtp import SmtpClient
@@ -132,17 +133,17 @@ def _compose_letter(letter: LetterRow, *, at: datetime) -> Ready | str:
         return "There is no relay that can be used."
     config = settings.current()
     sender = parse_address(config.mail_from).email
-    composer = Composer(Letterhead(from_name="Sendoff", from_address=sender, bulk=False, automatic=True), _keys(sender))
-    content = composer.compose(
+    content = compose(
+        Letterhead(from_name="Sendoff", from_address=sender, date=date_value(at), bulk=False, automatic=True),
         Letter(
             to_name="",
             to_address=parse_address(letter.to_address).email,
             subject=one_line(letter.subject),
-            message_id=f"letter-{letter.id}-{int(letter.created_at.timestamp())}@{sender.rpartition('@')[2]}",
-            date=date_value(at),
+            message_id=f"letter-{letter.id}-{int(letter.created_at.timestamp())}",
             text=quoted(letter.text),
-            html=quoted(letter.html) if letter.html else Encoded(b""),
-        )
+            html=quoted(letter.html) if letter.html else None,
+        ),
+        _keys(sender),
     )
     # An empty return path: mail of the system is never answered by a machine (RFC 3834).
     return _ready(relay, "", letter.to_address, content)
@@ -209,27 +210,23 @@ def _compose_proof(proof: Proof, delivery: Delivery, *, at: datetime) -> Ready |
     topic = db.session.get(Topic, delivery.topic_id) if delivery.topic_id else None
     rendered = _content(delivery).render(values_of(contact), Tokens("proof", "proof", "proof", "proof"))
     sender = parse_address(delivery.from_address).email
-    domain = sender.rpartition("@")[2]
-    composer = Composer(
-        Letterhead(
-            from_name=one_line(delivery.from_name),
-            from_address=sender,
-            reply_to=parse_address(delivery.reply_to).email if delivery.reply_to else "",
-            list_name=one_line(topic.name if topic else ""),
-            list_id=f"topic-{delivery.topic_id or 0}.{domain}",
-        ),
-        _keys(sender),
+    letterhead = Letterhead(
+        from_name=one_line(delivery.from_name),
+        from_address=sender,
+        date=date_value(at),
+        reply_to=parse_address(delivery.reply_to).email if delivery.reply_to else "",
+        list_name=one_line(topic.name if topic else ""),
+        list_id=f"topic-{delivery.topic_id or 0}.{sender.rpartition('@')[2]}",
     )
     letter = Letter(
         to_name="",
         to_address=proof.address,
         subject=f"[Proof] {rendered.subject}",
-        message_id=f"proof-{proof.id}-{int(proof.requested_at.timestamp())}@{domain}",
-        date=date_value(at),
+        message_id=f"proof-{proof.id}-{int(proof.requested_at.timestamp())}",
         text=quoted(rendered.text),
-        html=quoted(rendered.html) if rendered.html else Encoded(b""),
+        html=quoted(rendered.html) if rendered.html else None,
     )
-    return _ready(relay, sender, proof.address, composer.compose(letter))
+    return _ready(relay, sender, proof.address, compose(letterhead, letter, _keys(sender)))
 
 
 def _keys(sender: str) -> list[Key]:
@@ -247,9 +244,9 @@ def _content(delivery: Delivery) -> Compiled:
     )
 
 
-def _ready(relay: Relay, sender: str, recipient: str, content: bytes) -> Ready:
+def _ready(relay: Relay, sender: str, recipient: str, content: Wired) -> Ready:
     recipient = parse_address(recipient).email
-    return Ready(relays.target_of(relay, timeouts=_TIMEOUTS), Outgoing(0, sender, recipient, content))
+    return Ready(relays.target_of(relay, timeouts=_TIMEOUTS), Outgoing(0, sender, recipient, content, wired=True))
 
 
 def sweep(*, at: datetime) -> None:

@@ -1,27 +1,38 @@
-"""Making the bytes of each message of a delivery from what its preparation froze."""
+"""Making the bytes of each message of a delivery from what its preparation froze.
+
+Everything that is the same for all recipients is encoded once, when the maker is made. Each message then is a row of the
+bytes that differ: its tokens, its fields (each encoded once, however often it is shown) and what its conditions and loops
+came to.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from webapp.content.render import Tokens, one_line, thaw
+from markupsafe import escape
+
+from webapp.content.outline import Logic, Part, Shown
+from webapp.content.render import CLICK, OPEN, UNSUBSCRIBE_URL, VIEW_URL, one_line, outlines
 from webapp.mail.addresses import parse_address, return_path
 from webapp.mail.dkim import Key
-from webapp.mail.headers import date_value
-from webapp.mail.message import Composer, Encoded, Letter, Letterhead, Pieces
-from webapp.mail.tokens import Signer
+from webapp.mail.filling import Segment
+from webapp.mail.headers import date_value, mailbox_header, text_header
+from webapp.mail.message import FIRST_OWN_HOLE, UNSUBSCRIBE, Form, Letterhead, Wired
+from webapp.mail.quoted import SOFT_BREAK, Pieces, is_same, piece, value
+from webapp.mail.tokens import Bundle, Signer
 
-_NO_HTML = Encoded(b"")
+_CLICK, _OPEN, _VIEW = range(FIRST_OWN_HOLE, FIRST_OWN_HOLE + 3)
+_FIRST_FIELD = FIRST_OWN_HOLE + 3
+#: Values whose encoded forms are kept: first names, towns and the like come again and again.
+_MOST_KNOWN = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(NamedTuple):
     """A message ready for the wire: its envelope and its content."""
 
     sender: str
     recipient: str
-    content: bytes
+    content: Wired
 
 
 class Maker:
@@ -36,43 +47,139 @@ class Maker:
         signer: Signer,
         at: datetime,
         keys: Sequence[Key] = (),
+        bounce_domain: str = "",
+        unsubscribe_mailbox: str = "",
     ) -> None:
         sender = parse_address(frozen["from_address"]).email
         domain = sender.rpartition("@")[2]
         topic_id = frozen.get("topic_id") or 0
+        content = frozen["content"]
         self._delivery_id = delivery_id
-        self._domain = domain
-        self._content = thaw(frozen["content"])
-        self._base = frozen["content"]["base_url"]
+        self._bounce_domain = bounce_domain or domain
+        self._base: str = content["base_url"]
         self._signer = signer
-        self._date = date_value(at)
+        self._known: dict[str, tuple[bytes, bytes]] = {}
         self._pieces = Pieces()
-        self._composer = Composer(
-            Letterhead(
-                from_name=one_line(frozen.get("from_name", "")),
-                from_address=sender,
-                reply_to=parse_address(frozen["reply_to"]).email if frozen.get("reply_to") else "",
-                list_name=one_line(topic_name),
-                list_id=f"topic-{topic_id}.{domain}",
-                feedback_id=f"{delivery_id}:{topic_id}:delivery:{domain}",
-            ),
-            keys,
+        planned = outlines(content)
+        self._subject = planned.subject
+        self._fixed_subject = b""
+        if all(isinstance(part, str) for part in planned.subject):
+            self._fixed_subject = self._subject_header({}, {})
+        body = _Body([*planned.text, *planned.html], base_url=self._base)
+        self._fields = [(field.name, field.fallback) for field in body.fields]
+        self._logic = [logic.template for logic in body.logic]
+        self._reads_all = bool(self._logic) or any(isinstance(part, Logic) for part in planned.subject)
+        letterhead = Letterhead(
+            from_name=one_line(frozen.get("from_name", "")),
+            from_address=sender,
+            date=date_value(at),
+            reply_to=parse_address(frozen["reply_to"]).email if frozen.get("reply_to") else "",
+            list_name=one_line(topic_name),
+            list_id=f"topic-{topic_id}.{domain}",
+            feedback_id=f"{delivery_id}:{topic_id}:delivery:{domain}",
+            unsubscribe_base=f"{self._base}/u/",
+            unsubscribe_mailbox=unsubscribe_mailbox,
         )
+        html = body.segments(planned.html, html=True) if planned.html else []
+        self._form = Form(letterhead, text=body.segments(planned.text, html=False), html=html, keys=keys)
 
     def make(self, *, seq: int, email: str, values: Mapping[str, Any]) -> Made:
         """Make message `seq`. Raises ValueError (TemplateProblem, UnsafeHeader, InvalidAddress) for what cannot be made."""
         signed = self._signer.bundle(self._delivery_id, seq)
         recipient = email if email.isascii() else parse_address(email).email
-        pieces = self._content.pieces(values, Tokens(signed.click, signed.open, signed.unsubscribe, signed.view))
-        letter = Letter(
-            to_name=one_line(str(values.get("name", ""))),
-            to_address=recipient,
-            subject=pieces.subject,
-            message_id=f"{signed.bounce.hex()}@{self._domain}",
-            date=self._date,
-            text=self._pieces.quoted(pieces.text),
-            html=self._pieces.quoted(pieces.html) if pieces.html else _NO_HTML,
-            unsubscribe_url=f"{self._base}/u/{signed.unsubscribe}",
-            unsubscribe_token=signed.unsubscribe,
-        )
-        return Made(return_path(signed.bounce, self._domain), recipient, self._composer.compose(letter))
+        get, known = values.get, self._known
+        given = self._given(values, signed) if self._reads_all else values
+        name = get("name")
+        number = signed.bounce.hex()
+        row = [
+            mailbox_header("To", one_line(str(name)) if name else "", recipient),
+            self._fixed_subject or self._subject_header(values, given),
+            number.encode(),
+            signed.unsubscribe,
+            signed.click,
+            signed.open,
+            signed.view,
+        ]
+        for field, fallback in self._fields:
+            text = get(field)
+            if text is None or text == "":
+                text = fallback
+            elif text.__class__ is not str:
+                text = str(text)
+            row += known.get(text) or self._encoded(text)
+        for template in self._logic:
+            row.append(self._pieces.join(template.pieces(given)))
+        return Made(return_path(number, self._bounce_domain), recipient, self._form.fill(row))
+
+    def _encoded(self, text: str) -> tuple[bytes, bytes]:
+        """Encode a value for text and for HTML, and remember it."""
+        if is_same(text):
+            plain = text.encode()
+            pair = plain, plain
+        else:
+            pair = value(text), value(str(escape(text)))
+        if len(self._known) >= _MOST_KNOWN:
+            self._known = {}
+        self._known[text] = pair
+        return pair
+
+    def _given(self, values: Mapping[str, Any], signed: Bundle) -> dict[str, Any]:
+        """Give what a template with logic may read."""
+        return {
+            **values,
+            CLICK: signed.click.decode(),
+            OPEN: signed.open.decode(),
+            UNSUBSCRIBE_URL: f"{self._base}/u/{signed.unsubscribe.decode()}",
+            VIEW_URL: f"{self._base}/v/{signed.view.decode()}",
+        }
+
+    def _subject_header(self, values: Mapping[str, Any], given: Mapping[str, Any]) -> bytes:
+        said = []
+        for part in self._subject:
+            if isinstance(part, str):
+                said.append(part)
+            elif isinstance(part, Shown):
+                text = values.get(part.name)
+                said.append(part.fallback if text is None or text == "" else str(text))
+            else:
+                said.append(part.template.render(given))
+        return text_header("Subject", one_line("".join(said)))
+
+
+class _Body:
+    """The parts of a message, and which hole holds what: first the fields, each as text and as HTML, then the logic."""
+
+    def __init__(self, parts: Sequence[Part], *, base_url: str) -> None:
+        self._addresses = {
+            CLICK: ("", _CLICK),
+            OPEN: ("", _OPEN),
+            UNSUBSCRIBE_URL: (f"{base_url}/u/", UNSUBSCRIBE),
+            VIEW_URL: (f"{base_url}/v/", _VIEW),
+        }
+        fields = (part for part in parts if isinstance(part, Shown) and part.name not in self._addresses)
+        self.fields = list(dict.fromkeys(fields))
+        self.logic = list({part.key: part for part in parts if isinstance(part, Logic)}.values())
+        self._field_holes = {field: _FIRST_FIELD + 2 * place for place, field in enumerate(self.fields)}
+        first = _FIRST_FIELD + 2 * len(self.fields)
+        self._logic_holes = {logic.key: first + place for place, logic in enumerate(self.logic)}
+
+    def segments(self, parts: Sequence[Part], *, html: bool) -> list[Segment]:
+        """Encode what is fixed in one part of the message; it ends with a line end."""
+        made: list[Segment] = []
+        fixed = ""
+        for part in parts:
+            if isinstance(part, str):
+                fixed += part
+                continue
+            after = SOFT_BREAK
+            if isinstance(part, Logic):
+                hole, after = self._logic_holes[part.key], b""
+            elif part.name in self._addresses:
+                before, hole = self._addresses[part.name]
+                fixed += str(escape(before)) if html else before
+            else:
+                hole = self._field_holes[part] + html
+            made += [piece(fixed), hole, after]
+            fixed = ""
+        last = piece(fixed)
+        return [*made, last if last.endswith(b"\r\n") and not last.endswith(SOFT_BREAK) else last + b"\r\n"]
