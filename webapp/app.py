@@ -37,7 +37,7 @@ from webapp.insight import tab_views as tabs
 from webapp.insight import views as insight
 from webapp.insight import wall_views as wall
 from webapp.local import views as mailbox
-from webapp.sending import domain_views, grant_views
+from webapp.sending import domain_views, grant_views, limit_views
 from webapp.sending import views as relays
 from webapp.settings import Settings, use
 from webapp.tracking import conditions
@@ -132,6 +132,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         settings_pages.bp,
         domain_views.bp,
         grant_views.bp,
+        limit_views.bp,
         relays.bp,
         prepare_views.bp,
         tracking.bp,

@@ -15,6 +15,7 @@ from webapp.db import db, transaction
 from webapp.deliveries import ledger
 from webapp.deliveries.models import Delivery, Preparation
 from webapp.rules.models import Rule, Typology
+from webapp.sending.models import Provider
 
 STATES = ("draft", "preparing", "preparation-failed", "ready", "scheduled", "sending", "paused", "stopped", "finished")
 STAGES = [
@@ -56,6 +57,7 @@ def things(make_delivery, make_user) -> dict[str, list[Any]]:
         "topic_id": ids(Topic)[:1],
         "segment_id": ids(Segment)[:1],
         "domain": ["fjellheim.example"],
+        "provider_id": ids(Provider)[:1],
         "typology_id": ids(Typology)[:1],
         "rule_id": ids(Rule),
     }

@@ -3,10 +3,11 @@ import pytest
 from tests.fixtures import T0
 from tests.mail.desks import good
 from tests.mail.servers import ScriptedServer
+from webapp import clock
 from webapp.db import db, transaction
 from webapp.errors import Conflict
 from webapp.mail.models import Relay
-from webapp.sending import grants, relays
+from webapp.sending import choosing, grants, relays, warmup
 
 FORM = {
     "name": "Provider",
@@ -27,6 +28,7 @@ def admin(as_role):
 
 
 def only():
+    db.session.expire_all()
     return db.session.query(Relay).filter_by(name="Provider").one()
 
 
@@ -168,3 +170,45 @@ def test_secrets_of_a_grant_stay_when_they_are_left_empty_and_go_with_it(admin):
 def test_only_administrators_see_how_a_relay_is_signed_in_to(admin, as_role):
     admin.post("/settings/relays/new", data=FORM)
     assert as_role("Delivery supervisor").get(f"/settings/relays/{only().id}/grant").status_code == 403
+
+
+def test_a_relay_has_a_share_and_may_take_over(admin):
+    admin.post("/settings/relays/new", data={**FORM, "weight": "3", "takes_over": "y", "by_domain": "y"})
+    assert (only().weight, only().takes_over, only().by_domain) == (3, True, True)
+    page = admin.get("/settings/relays").text
+    assert "Share 3" in page
+    assert "takes over" in page
+    admin.post(f"/settings/relays/{only().id}", data={**FORM, "weight": ""})
+    assert (only().weight, only().takes_over, only().by_domain) == (0, False, False)
+
+
+def test_a_warm_up_is_planned_by_day_and_begun_again(admin):
+    admin.post("/settings/relays/new", data={**FORM, "plan": "500, 1 000,2000"})
+    assert only().plan == [500, 1000, 2000]
+    with transaction():
+        warmup.grant(only(), wanted=20, at=clock.now())
+    assert only().plan_from is not None
+    assert "Warm-up: 20 of 500 today" in admin.get("/settings/relays").text
+    admin.post(f"/settings/relays/{only().id}", data={**FORM, "plan": "500, 1000"})
+    assert only().plan_from is not None
+    admin.post(f"/settings/relays/{only().id}", data={**FORM, "plan": "500, 1000", "begin_again": "y"})
+    assert only().plan_from is None
+
+
+@pytest.mark.parametrize("plan", ["many", "500, -3", "0", "1.5"])
+def test_a_plan_that_cannot_be_read_is_told_and_kept(admin, plan):
+    answer = admin.post("/settings/relays/new", data={**FORM, "plan": plan})
+    assert answer.status_code == 422
+    assert "Write whole numbers" in answer.text
+    assert f'value="{plan}"' in answer.text
+
+
+def test_what_is_wrong_with_a_relay_is_shown_until_somebody_has_looked_after_it(admin):
+    admin.post("/settings/relays/new", data=FORM)
+    with transaction():
+        choosing.fail(only().id, trouble="relay_login", text="535 5.7.8 wrong", at=clock.now())
+    page = admin.get("/settings/relays").text
+    assert "The relay refuses the login: 535 5.7.8 wrong" in page
+    assert "Left aside until" in page
+    admin.post(f"/settings/relays/{only().id}", data=FORM)
+    assert "535 5.7.8" not in admin.get("/settings/relays").text

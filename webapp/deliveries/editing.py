@@ -219,6 +219,9 @@ def _choices(delivery: Delivery) -> dict[str, list[tuple[Any, Any]]]:
     )
     default = db.session.scalar(select(Relay.name).where(Relay.is_default, Relay.active))
     standard = gettext("The default relay (%(name)s)", name=default) if default else gettext("The default relay")
+    shared = db.session.scalar(select(func.count()).select_from(Relay).where(Relay.active, Relay.weight > 0))
+    if shared:
+        standard = gettext("Shared out over the relays with a share")
     own = _folders()
     if delivery.folder and all(value != delivery.folder_id for value, _name in own):
         own.append((delivery.folder.id, delivery.folder.name))

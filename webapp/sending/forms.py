@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from wtforms import BooleanField, Field, IntegerField, PasswordField, SelectField
+from wtforms import BooleanField, Field, IntegerField, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, ValidationError
 
 from webapp.mail.dkim import Algorithm
 from webapp.mail.session import Security
+from webapp.sending import warmup
 from webapp.web.forms import Form, LineField
 from webapp.words import _l
 
@@ -19,6 +20,7 @@ ALGORITHM_WORDS = {
     Algorithm.RSA: _l("RSA, 2048 bits (every receiver reads it)"),
     Algorithm.ED25519: _l("Ed25519 (short and fast, beside an RSA key)"),
 }
+_USUAL = ", ".join(str(number) for number in warmup.USUAL)
 _LOCAL = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -26,6 +28,24 @@ def only_encrypted(form: Any, field: Field) -> None:
     """Refuse to send a password in the clear over a network."""
     if field.data and form.tls.data == Security.NONE and form.host.data not in _LOCAL:
         raise ValidationError(_l("A password is sent over an encrypted connection only. Choose one under Encryption."))
+
+
+class PlanField(StringField):
+    """Whole numbers in a line, such as 500, 1000, 2000; `data` is the list of them."""
+
+    def _value(self) -> str:
+        return self.raw_data[0] if self.raw_data else ", ".join(str(number) for number in self.data or ())
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read the numbers; blanks within one (1 000) are of no meaning."""
+        self.data: Any = []
+        parts = [part.replace(" ", "").replace("\xa0", "") for part in (valuelist[0] if valuelist else "").split(",")]
+        parts = [part for part in parts if part]
+        if not all(part.isascii() and part.isdigit() and 1 <= int(part) <= 100_000_000 for part in parts):
+            raise ValueError(_l("Write whole numbers with commas between them, such as 500, 1000, 2000."))
+        if len(parts) > 90:
+            raise ValueError(_l("A plan is 90 days at most."))
+        self.data = [int(part) for part in parts]
 
 
 class RelayForm(Form):
@@ -60,6 +80,30 @@ class RelayForm(Form):
         _l("Used where no relay is chosen"),
         description=_l("Also for what Sendoff itself writes, such as password mails."),
     )
+    weight = IntegerField(
+        _l("Share"),
+        default=0,
+        validators=[Optional(), NumberRange(0, 1000, _l("From 0 to 1,000."))],
+        description=_l(
+            "Relays with a share divide the mail that names no relay: one with 3 gets three times as much as one with 1."
+        ),
+    )
+    takes_over = BooleanField(
+        _l("Takes over when another relay fails"),
+        description=_l("When one cannot be reached or refuses the login, its deliveries go on over this one."),
+    )
+    by_domain = BooleanField(
+        _l("Keep to the limits by domain"),
+        default=True,
+        description=_l("For a server of your own. A mail provider does this by itself."),
+    )
+    plan = PlanField(
+        _l("Most messages a day"),
+        description=_l(
+            "For the first day, the second, and so on, such as %(plan)s. Empty for no warm-up.", plan=_USUAL
+        ),
+    )
+    begin_again = BooleanField(_l("Begin the warm-up again with the first day"))
 
 
 class DomainForm(Form):
@@ -70,4 +114,16 @@ class DomainForm(Form):
     )
     algorithm = SelectField(
         _l("Kind of key"), choices=lambda: [(str(kind), words) for kind, words in ALGORITHM_WORDS.items()]
+    )
+
+
+class ProviderForm(Form):
+    name = LineField(_l("Name"), validators=[DataRequired(_l("Fill in a name.")), Length(max=60)])
+    domains = TextAreaField(
+        _l("Domains"), validators=[Length(max=10_000)], description=_l("They share one limit. One on each line.")
+    )
+    per_minute = IntegerField(
+        _l("Messages a minute"),
+        validators=[Optional(), NumberRange(1, 1_000_000, _l("From 1 to 1,000,000 a minute, or empty for no limit."))],
+        description=_l("Over each relay, all sending processes together. Empty for no limit."),
     )

@@ -34,9 +34,9 @@ class Table:
 
 def table() -> Table:
     """Read the limits."""
-    providers = all_providers()
-    groups = [one for one in providers if not one.is_rest]
-    rest = next((one.per_minute for one in providers if one.is_rest), None)
+    providers = db.session.execute(select(Provider.name, Provider.domains, Provider.per_minute)).all()
+    groups = [one for one in providers if one.domains]
+    rest = next((one.per_minute for one in providers if not one.domains), None)
     return Table(
         leads={domain: one.domains[0] for one in groups for domain in one.domains},
         names={one.domains[0]: one.name for one in groups},

@@ -79,7 +79,15 @@ def password_of(relay: Relay) -> str:
     return "" if relay.grant else vault.unlocked(relay.password)
 
 
-def keep(relay: Relay | None, *, values: dict[str, Any], password: str | None, by: User, at: datetime) -> Relay:
+def keep(
+    relay: Relay | None,
+    *,
+    values: dict[str, Any],
+    password: str | None,
+    by: User,
+    at: datetime,
+    warm_again: bool = False,
+) -> Relay:
     """Make or change a relay. `password` None leaves the one there is. The built-in relay keeps its address."""
     if not by.can(Right.ADMIN):
         raise NotAllowed(_l("Your permissions do not allow this."))
@@ -95,12 +103,25 @@ def keep(relay: Relay | None, *, values: dict[str, Any], password: str | None, b
             setattr(relay, name, values[name])
     if password is not None and not relay.builtin and relay.grant is None:
         relay.password = vault.locked(password)
+    if warm_again or not relay.plan:
+        relay.plan_from = None
+    works(relay)
     db.session.flush()
+    # What waits for a relay's next day is looked at again: there may be room now.
+    db.session.execute(update(Delivery).where(Delivery.waits_until.is_not(None)).values(waits_until=None))
     if relay.is_default:
         others = update(Relay).where(Relay.id != relay.id, Relay.is_default)
         db.session.execute(others.values(is_default=False))
     announce("relay", relay.id)
     return relay
+
+
+def works(relay: Relay) -> None:
+    """It took a message, or a person has looked after it: forget what was wrong."""
+    if relay.trouble is not None:
+        relay.trouble, relay.trouble_text, relay.troubled_until = None, "", None
+        db.session.flush()
+        announce("relay", relay.id)
 
 
 def try_out(relay: Relay) -> Trial:

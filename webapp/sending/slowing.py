@@ -5,13 +5,15 @@ recovered follows from the time since it was slowed; nobody has to count it up.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from webapp.db import db
-from webapp.sending.models import Slowing
+from webapp.sending.models import Relay, Slowing
+from webapp.sending.providers import Table
 
 #: Messages a minute that a domain without a limit comes down to at first, that no domain is slowed below, and from
 #: which on it is free again.
@@ -24,6 +26,19 @@ STEP = 60.0
 #: Refusals within this time are of one cause.
 ONE_CAUSE = timedelta(seconds=15)
 _SAID_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A domain that is being slowed, as people see it."""
+
+    relay_id: int
+    relay_name: str
+    domain: str
+    name: str
+    per_minute: int
+    slowed_at: datetime
+    said: str
 
 
 def slowed(rate: float | None, *, limit: float | None) -> float:
@@ -56,6 +71,19 @@ def of_relay(relay_id: int) -> Sequence[Slowing]:
     """Return what was learnt of domains over a relay, the latest first."""
     query = select(Slowing).where(Slowing.relay_id == relay_id).order_by(Slowing.slowed_at.desc())
     return db.session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def shown(relays: Sequence[Relay], *, table: Table, at: datetime) -> list[Shown]:
+    """Return the domains that are being slowed just now over these relays, the latest first."""
+    found = []
+    for relay in relays:
+        for row in of_relay(relay.id) if relay.by_domain else ():
+            limit = table.limit(row.domain)
+            rate = recovered(row.per_minute, limit=limit, since=row.slowed_at, at=at)
+            if rate is not None and rate != limit:
+                name = table.name(row.domain)
+                found.append(Shown(relay.id, relay.name, row.domain, name, round(rate), row.slowed_at, row.said))
+    return sorted(found, key=lambda one: one.slowed_at, reverse=True)
 
 
 def slow(relay_id: int, *, domain: str, limit: float | None, said: str, at: datetime) -> float | None:

@@ -6,10 +6,11 @@ from werkzeug.wrappers import Response
 from webapp import clock
 from webapp.accounts import audit
 from webapp.accounts.rights import Right
+from webapp.deliveries import reasons
 from webapp.errors import Conflict, Invalid
 from webapp.mail.models import Relay
-from webapp.sending import relays
-from webapp.sending.forms import TLS_WORDS, RelayForm
+from webapp.sending import relays, warmup
+from webapp.sending.forms import RelayForm
 from webapp.sending.relays import Trial
 from webapp.sending.trials import advice, trouble_words
 from webapp.web.forms import shown_again
@@ -19,14 +20,21 @@ from webapp.words import gettext
 
 bp = Blueprint("relays", __name__, url_prefix="/settings/relays")
 _ADDRESS = ("host", "port", "tls", "username")
-_COLUMNS = ("name", "host", "port", "tls", "username", "max_connections", "per_second", "active", "is_default")
+_COLUMNS = (
+    *("name", "host", "port", "tls", "username", "max_connections", "per_second", "active", "is_default"),
+    *("weight", "takes_over", "by_domain", "plan"),
+)
+_NOT_BUILT_IN = (*_ADDRESS, "weight", "takes_over", "by_domain", "plan", "begin_again")
 
 
 @bp.get("")
 @needs(Right.ADMIN)
 def index() -> str:
     """List the relays."""
-    return render_template("sending/relays.html", relays=relays.all_relays(), tls_words=TLS_WORDS)
+    at = clock.now()
+    found = relays.all_relays()
+    today = {relay.id: (warmup.used(relay.id, at=at), warmup.ceiling(relay, at=at)) for relay in found if relay.plan}
+    return render_template("sending/relays.html", relays=found, today=today, at=at, trouble_words=reasons.words)
 
 
 @bp.route("/new", methods=["GET", "POST"])
@@ -54,6 +62,8 @@ def try_out(relay_id: int) -> str:
         trial = relays.try_out(relay)
     except Conflict as problem:
         trial = Trial(works=False, trouble="login", text=str(problem.message), conversation=())
+    if trial.works:
+        relays.works(relay)
     words = (trouble_words(trial.trouble), advice(trial.trouble)) if not trial.works else ("", "")
     return render_template("sending/relay_trial.html", relay=relay, trial=trial, words=words)
 
@@ -62,7 +72,7 @@ def _edit(form: RelayForm, relay: Relay | None) -> Response | str:
     if request.method == "GET":
         return render_template("sending/relay.html", form=form, relay=relay)
     if relay is not None and relay.builtin:
-        for name in _ADDRESS:  # it keeps its address on this machine
+        for name in _NOT_BUILT_IN:  # it keeps its address on this machine
             del form[name]
     if relay is not None and relay.grant is not None:
         del form.username  # it belongs to the grant
@@ -71,7 +81,9 @@ def _edit(form: RelayForm, relay: Relay | None) -> Response | str:
     password = "" if form.forget_password.data else form.password.data or None
     try:
         values = {name: form[name].data if name in form else getattr(relay, name) for name in _COLUMNS}
-        kept = relays.keep(relay, values=values, password=password, by=person(), at=clock.now())
+        values["weight"] = values["weight"] or 0
+        again = "begin_again" in form and bool(form.begin_again.data)
+        kept = relays.keep(relay, values=values, password=password, warm_again=again, by=person(), at=clock.now())
     except Invalid as problem:
         form.add_problem(problem)
         return shown_again("sending/relay.html", form=form, relay=relay)

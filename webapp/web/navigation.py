@@ -31,6 +31,7 @@ SETTINGS: tuple[tuple[str, Any, str], ...] = (
     ("settings.roles", _l("Roles"), "admin"),
     ("settings.folders", _l("Folders"), "admin"),
     ("relays.index", _l("Relays"), "admin"),
+    ("limits.index", _l("Limits by domain"), "admin"),
     ("domains.index", _l("Sending domains"), "admin"),
     ("typologies.index", _l("Rules"), "admin"),
     ("audit.index", _l("Audit log"), "admin"),

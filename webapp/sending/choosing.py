@@ -1,0 +1,77 @@
+"""Which relay a run goes over: the delivery's own, or by weight; and another when it fails.
+
+A relay that could not be used is left aside for a while; what runs meanwhile goes over one that may take over. When nobody
+may, the failing one is tried all the same: then the delivery pauses, with the reason.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from random import SystemRandom
+
+from sqlalchemy import select
+
+from webapp.db import db
+from webapp.deliveries.models import Delivery
+from webapp.events import announce
+from webapp.mail.models import Relay
+from webapp.sending import warmup
+from webapp.sending.relays import default_relay
+
+#: How long a relay that failed is left aside.
+ASIDE = timedelta(minutes=5)
+#: Troubles of a relay, as a run names them, for which another relay is taken.
+FAILURES = frozenset({"relay_unreachable", "relay_login", "relay_certificate", "relay_tls", "relay_broken"})
+_chance = SystemRandom()
+
+
+def choose(delivery: Delivery, *, at: datetime) -> Relay | None:
+    """Return the relay that a run of this delivery goes over; None if there is none."""
+    own = preferred(delivery)
+    sound = [relay for relay in own if is_sound(relay, at=at)]
+    fresh = [relay for relay in sound if has_room(relay, at=at)]
+    if fresh or sound:
+        return _by_weight(fresh or sound)
+    return _by_weight([relay for relay in _spare(own) if is_sound(relay, at=at)] or own) if own else None
+
+
+def preferred(delivery: Delivery) -> list[Relay]:
+    """Return the active relays a delivery is meant for: the one it names, else those with a weight, else the default."""
+    if delivery.relay_id is not None:
+        named = db.session.get(Relay, delivery.relay_id, populate_existing=True)
+        return [named] if named is not None and named.active else []
+    query = select(Relay).where(Relay.active, Relay.weight > 0).order_by(Relay.id)
+    shared = list(db.session.scalars(query.execution_options(populate_existing=True)))
+    default = default_relay()
+    return shared or ([default] if default is not None else [])
+
+
+def is_sound(relay: Relay, *, at: datetime) -> bool:
+    """Whether a relay has not failed lately."""
+    return relay.troubled_until is None or relay.troubled_until <= at
+
+
+def has_room(relay: Relay, *, at: datetime) -> bool:
+    """Whether a relay that is being warmed up takes more today."""
+    top = warmup.ceiling(relay, at=at)
+    return top is None or warmup.used(relay.id, at=at) < top
+
+
+def fail(relay_id: int, *, trouble: str, text: str, at: datetime) -> bool:
+    """Leave a relay aside for a while; False if somebody else has just done so."""
+    relay = db.session.get(Relay, relay_id, with_for_update=True, populate_existing=True)
+    if relay is None or not is_sound(relay, at=at):
+        return False
+    relay.trouble, relay.trouble_text, relay.troubled_until = trouble, text[:200], at + ASIDE
+    db.session.flush()
+    announce("relay", relay_id)
+    return True
+
+
+def _spare(own: Sequence[Relay]) -> list[Relay]:
+    """Relays that may take over; never the built-in one, from which nothing leaves."""
+    query = select(Relay).where(Relay.active, Relay.takes_over, ~Relay.builtin).order_by(Relay.id)
+    return [relay for relay in db.session.scalars(query) if relay not in own]
+
+
+def _by_weight(relays: Sequence[Relay]) -> Relay:
+    return _chance.choices(relays, weights=[max(1, relay.weight) for relay in relays])[0]
