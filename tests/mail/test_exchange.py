@@ -44,6 +44,15 @@ def test_content_leads_the_next_envelope_once_the_relay_is_known_to_take_message
     assert desk.fates == {0: (250, "content"), 1: (250, "content")}
 
 
+def test_a_relay_that_reports_is_asked_for_short_reports_of_failure():
+    talk = exchange(Desk(), {**PIPELINING, "DSN": ""})
+    commands = talk.go(messages(1)[0])
+    assert b"MAIL FROM:<bounce@example.org> RET=HDRS\r\n" in commands
+    assert b"RCPT TO:<r0@example.com> NOTIFY=FAILURE\r\n" in commands
+    silent = exchange(Desk(), {**PIPELINING, "DSN": ""})
+    assert b"RET=" not in silent.go(Outgoing(0, "", "b@example.org", b"as it is\r\n"))
+
+
 def test_a_message_in_wire_form_is_not_changed():
     talk = exchange(Desk())
     talk.go(Outgoing(0, "a@example.org", "b@example.org", b"as it is\r\n", wired=True))

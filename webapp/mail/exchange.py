@@ -89,6 +89,7 @@ class Exchange:
         self._grouped = "PIPELINING" in extensions and not plain
         self._eight_bit = "8BITMIME" in extensions
         self._international = "SMTPUTF8" in extensions
+        self._reports = "DSN" in extensions
         self._sized = "SIZE" in extensions
         limit = extensions.get("SIZE", "")
         self._size_limit = int(limit) if limit.isdigit() else 0
@@ -272,7 +273,12 @@ class Exchange:
             mail += " BODY=8BITMIME"
         if not message.recipient.isascii():
             mail += " SMTPUTF8"
-        commands = [f"{mail}\r\n".encode(), f"RCPT TO:<{message.recipient}>\r\n".encode(), b"DATA\r\n"]
+        rcpt = f"RCPT TO:<{message.recipient}>"
+        if self._reports and message.sender:
+            # What cannot be delivered comes back short, and told once (RFC 3461 §4).
+            mail += " RET=HDRS"
+            rcpt += " NOTIFY=FAILURE"
+        commands = [f"{mail}\r\n".encode(), f"{rcpt}\r\n".encode(), b"DATA\r\n"]
         self._awaited.extend((Stage.MAIL, Stage.RCPT, Stage.DATA))
         if self._reset:
             self._reset = False
