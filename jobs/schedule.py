@@ -12,7 +12,7 @@ from types import FrameType
 
 from sqlalchemy import text
 
-from jobs import due, imports, mail, prepare, pressure, send
+from jobs import audience, due, imports, mail, prepare, pressure, send
 from webapp import broker
 from webapp.app import create_app
 from webapp.db import db
@@ -28,6 +28,7 @@ TASKS: list[tuple[float, Callable[[], object]]] = [
     (1.0, due.start_due),
     (5.0, imports.sweep),
     (3600.0, imports.tidy),
+    (5.0, audience.keep_indexes),
     (5.0, prepare.sweep),
     (30.0, pressure.settle),
     (2.0, send.sweep),

@@ -15,6 +15,7 @@ from webapp.accounts import sessions
 from webapp.accounts import settings_views as settings_pages
 from webapp.accounts import views as accounts
 from webapp.audience import (
+    consent_views,
     contact_views,
     history,
     import_views,
@@ -24,6 +25,7 @@ from webapp.audience import (
     segment_views,
     segments,
     suppression_views,
+    tag_views,
     topic_views,
 )
 from webapp.audience import views as audience
@@ -141,6 +143,8 @@ def blueprints() -> tuple[Blueprint, ...]:
         quarantine_views.bp,
         segment_views.bp,
         suppression_views.bp,
+        tag_views.bp,
+        consent_views.bp,
         topic_views.bp,
         typology_views.bp,
     )

@@ -7,9 +7,9 @@ from sqlalchemy import select
 
 from tests.fixtures import T0
 from webapp.accounts.models import AuditEntry, User
-from webapp.audience import contacts, lists, search, subscriptions, suppression, topics
+from webapp.audience import contacts, lists, search, search_indexes, subscriptions, suppression, topics
 from webapp.audience.contacts import Facts
-from webapp.audience.models import Contact, Subscription, Suppression
+from webapp.audience.models import Attribute, Contact, Subscription, Suppression
 from webapp.audience.search import Wanted
 from webapp.db import db, transaction
 from webapp.errors import Conflict, Invalid
@@ -30,7 +30,7 @@ def make(user: User) -> Callable[..., Contact]:
 
 
 def found(**wanted: object) -> list[str | None]:
-    return [one.email for one, _status in contacts.find(Wanted(**wanted), limit=50)]  # type: ignore[arg-type]
+    return [one.email for one, _status in contacts.page(Wanted(**wanted), limit=50).rows]  # type: ignore[arg-type]
 
 
 def test_an_address_is_normalised_once_when_it_is_stored(make):
@@ -59,6 +59,42 @@ def test_contacts_are_found_by_the_beginning_of_names_address_and_domain(make):
     assert found(q="nobody") == []
 
 
+def test_contacts_are_found_by_their_number_and_by_attributes_that_are_searchable(make, user):
+    with transaction():
+        for name, searchable in (("city", True), ("shoe", False)):
+            db.session.add(Attribute(name=name, label=name, searchable=searchable, created_at=T0))
+        facts = Facts(email="a@x.no", external_id="C-12", attributes={"city": "Tromsø", "shoe": "Boot"})
+        contacts.create(facts, by=user, at=T0)
+    assert found(q="troms") == []
+    assert search_indexes.keep() == 1
+    assert found(q="troms") == found(q="c-12") == found(q="TROMSØ a@x") == ["a@x.no"]
+    assert found(q="boot") == []
+    with transaction():
+        db.session.query(Attribute).delete()
+    assert search_indexes.keep() == 1
+    assert found(q="troms") == []
+    assert search_indexes.keep() == 0
+
+
+def test_of_a_word_that_very_many_begin_with_some_are_shown_and_the_page_says_so(make, monkeypatch):
+    monkeypatch.setattr(search, "MOST_FOUND", 3)
+    for number in range(5):
+        make(f"kari{number}@x.no", first_name="Kari", last_name=f"L{number}")
+    shown = contacts.page(Wanted(q="kar"), limit=2)
+    assert (len(shown.rows), shown.total, shown.more) == (2, 3, True)
+    assert contacts.count(Wanted(q="kar")) == 5
+    narrow = contacts.page(Wanted(q="kari l2"), limit=2)
+    assert (len(narrow.rows), narrow.total, narrow.more) == (1, 1, False)
+
+
+def test_a_search_finds_the_same_as_the_query_of_all_that_fit(make):
+    for number in range(12):
+        make(f"n{number}@{'abc'[number % 3]}.no", first_name="AnBo"[number % 2 :], last_name=f"Berg{number % 4}")
+    for q in ("a", "b", "an", "n1", "berg1 an", "@a", "a.no", "n1 b", "zz"):
+        everybody = set(db.session.scalars(search.contacts(Wanted(q=q)).with_only_columns(Contact.id)))
+        assert {one.id for one, _status in contacts.page(Wanted(q=q), limit=50).rows} == everybody
+
+
 def test_a_status_is_the_first_that_fits(make, topic):
     wants, left, blocked, unasked = (make(f"{name}@x.no") for name in ("wants", "left", "blocked", "unasked"))
     make("", first_name="No", last_name="Address")
@@ -75,7 +111,7 @@ def test_a_status_is_the_first_that_fits(make, topic):
     ]:
         assert found(status=status) == [email]
         assert contacts.count(Wanted(status=status)) == 1
-    told = {one.email: status for one, status in contacts.find(Wanted(), limit=10)}
+    told = {one.email: status for one, status in contacts.page(Wanted(), limit=10).rows}
     assert set(told.values()) == set(search.STATUSES)
     assert unasked.email in told
 

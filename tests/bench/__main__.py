@@ -5,7 +5,7 @@ import json
 import os
 import sys
 
-NAMES = ("send",)
+NAMES = ("send", "search")
 
 
 def main(names):

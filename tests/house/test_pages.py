@@ -10,7 +10,7 @@ from tests.fixtures import T0
 from tests.house.crawl import path_of, rules
 from tests.house.lint import dead_ends, problems
 from webapp.accounts.models import Folder, Role, User
-from webapp.audience.models import Contact, ContactList, Segment, Topic
+from webapp.audience.models import Contact, ContactList, Segment, Tag, Topic
 from webapp.db import db, transaction
 from webapp.deliveries import ledger
 from webapp.deliveries.models import Delivery, Preparation
@@ -46,6 +46,7 @@ def things(make_delivery, make_user) -> dict[str, list[Any]]:
         db.session.add(Folder(name="A <folder>", requires_approval=True))
         is_no = {"kind": "field", "subject": "country", "op": "is", "value": "<NO>"}
         tree = {"join": "all", "of": [is_no, {"join": "none", "of": [is_no]}]}
+        db.session.add(Tag(name="A <tag>", created_at=T0))
         db.session.add(Segment(name="A <segment>", tree=tree, created_at=T0, updated_at=T0))
     return {
         "delivery_id": deliveries,
@@ -56,6 +57,7 @@ def things(make_delivery, make_user) -> dict[str, list[Any]]:
         "list_id": ids(ContactList)[:1],
         "topic_id": ids(Topic)[:1],
         "segment_id": ids(Segment)[:1],
+        "tag_id": ids(Tag)[:1],
         "domain": ["fjellheim.example"],
         "provider_id": ids(Provider)[:1],
         "typology_id": ids(Typology)[:1],

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from webapp.accounts import audit
@@ -19,7 +19,17 @@ from webapp.errors import Invalid, NotFound
 from webapp.words import _l
 
 MOST_ATTRIBUTES = 100
+MOST_LANGUAGES = 50
+COUNTED_AT_ONCE = 50_000
 DELETED = "contact deleted"  # source of a suppression that outlives its contact
+
+#: How many contacts there are and their languages by frequency, as PostgreSQL's own statistics have it.
+_KNOWN_LANGUAGES = text("""
+    SELECT c.reltuples, CAST(CAST(s.most_common_vals AS text) AS text[])
+    FROM pg_class c LEFT JOIN pg_stats s ON s.schemaname = CAST(c.relnamespace::regnamespace AS text)
+        AND s.tablename = 'contact' AND s.attname = 'language'
+    WHERE c.oid = to_regclass('contact')
+""")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +46,15 @@ class Facts:
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Found:
+    """A part of the contacts that are asked for, each with its status; with `more`, there are more than `total`."""
+
+    rows: Sequence[tuple[Contact, str]]
+    total: int
+    more: bool = False
+
+
 def get(contact_id: int) -> Contact:
     """Return a contact, or raise NotFound."""
     found = db.session.get(Contact, contact_id)
@@ -44,14 +63,24 @@ def get(contact_id: int) -> Contact:
     return found
 
 
-def find(wanted: Wanted, *, order: str = "name", limit: int, offset: int = 0) -> Sequence[tuple[Contact, str]]:
-    """Return contacts, each with its status. `order`: name or added, with a "-" before it for the other way round."""
-    query = search.contacts(wanted).order_by(*_order(order)).limit(limit).offset(offset)
-    return search.with_status(db.session.scalars(query).all())
+def page(wanted: Wanted, *, order: str = "name", limit: int, offset: int = 0) -> Found:
+    """Return contacts that are asked for. `order`: name or added, with a "-" before it for the other way round.
+
+    Of a search for words that very many begin with, some are returned, and `more` says so.
+    """
+    if search.words(wanted.q):
+        found = search.candidates(wanted).subquery()
+        query = select(Contact, func.count().over()).join(found, found.c.id == Contact.id)
+        rows = db.session.execute(query.order_by(*search.ORDERS[order]).limit(limit).offset(offset)).all()
+        total = rows[0][1] if rows else 0
+        ones = [row[0] for row in rows]
+        return Found(search.with_status(ones), min(total, search.MOST_FOUND), more=total > search.MOST_FOUND)
+    listed = search.contacts(wanted).order_by(*search.ORDERS[order]).limit(limit).offset(offset)
+    return Found(search.with_status(db.session.scalars(listed).all()), count(wanted))
 
 
 def count(wanted: Wanted) -> int:
-    """Return how many contacts are asked for."""
+    """Return how many contacts are asked for, counted to the end."""
     return db.session.scalar(search.contacts(wanted).with_only_columns(func.count(), maintain_column_froms=True)) or 0
 
 
@@ -72,9 +101,13 @@ def attributes_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def languages() -> Sequence[str]:
-    """Return the languages that contacts have, the most frequent first."""
+    """Return the languages that contacts have, the most frequent first: of very many contacts, what is known of them."""
+    rows, known = db.session.execute(_KNOWN_LANGUAGES).one()
+    if rows > COUNTED_AT_ONCE and known:
+        return list(known[:MOST_LANGUAGES])
     query = select(Contact.language).where(Contact.language.is_not(None)).group_by(Contact.language)
-    return [language for language in db.session.scalars(query.order_by(func.count().desc()).limit(50)) if language]
+    found = db.session.scalars(query.order_by(func.count().desc()).limit(MOST_LANGUAGES))
+    return [language for language in found if language]
 
 
 def last_import() -> Import | None:
@@ -156,14 +189,6 @@ def export(wanted: Wanted, *, engine: Engine) -> tuple[list[str], Iterator[list[
         "created_at",
     ]
     return [*header, *keys], rows()
-
-
-def _order(order: str) -> tuple[Any, ...]:
-    down = order.startswith("-")
-    if order.removeprefix("-") == "added":
-        return (Contact.created_at.desc(), Contact.id.desc()) if down else (Contact.created_at, Contact.id)
-    names = (func.lower(Contact.last_name), func.lower(Contact.first_name))
-    return (*(name.desc() for name in names), Contact.id.desc()) if down else (*names, Contact.id)
 
 
 def _fill(found: Contact, facts: Facts) -> None:

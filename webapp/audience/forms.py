@@ -1,9 +1,9 @@
 """Forms of the audience."""
 
-from wtforms import BooleanField, FileField, TextAreaField
+from wtforms import BooleanField, DateField, FileField, RadioField, SelectField, TextAreaField
 from wtforms.validators import DataRequired, Length
 
-from webapp.web.forms import Form, LineField
+from webapp.web.forms import Form, LineField, options
 from webapp.words import _l
 
 
@@ -52,6 +52,28 @@ class DeleteForm(Form):
     block = BooleanField(
         _l("Never write to this address again"),
         description=_l("Keeps the address on the suppression list, so that an import does not bring it back"),
+    )
+
+
+class TagForm(Form):
+    name = LineField(_l("Tag"), validators=[DataRequired(_l("Give it a name.")), Length(max=60)])
+
+
+class ConsentForm(Form):
+    topic = SelectField(_l("About"))
+    given = RadioField(
+        _l("What the person said"),
+        choices=options([("given", _l("Agrees to receive mail")), ("withdrawn", _l("Takes the consent back"))]),
+        default="given",
+    )
+    since = DateField(_l("When they said so"), validators=[DataRequired(_l("Fill in the date."))])
+    source = LineField(
+        _l("How it is known"),
+        validators=[DataRequired(_l("Say how this is known.")), Length(max=200)],
+        description=_l("Such as: form on the web site, by telephone, at the fair"),
+    )
+    evidence = LineField(
+        _l("What proves it"), validators=[Length(max=500)], description=_l("A document, a number, a link")
     )
 
 

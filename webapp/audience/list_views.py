@@ -55,9 +55,9 @@ def members(list_id: int) -> str:
 def page_of(found: ContactList) -> dict[str, Any]:
     """Return what the page of a list shows."""
     q, part = request.args.get("q", "").strip()[:200], asked_slice()
-    rows = lists.members(found.id, q=q, limit=part.limit, offset=part.offset)
-    total = contacts.count(Wanted(q=q, list_id=found.id))
-    return {"list": found, "q": q, "page": Page(rows, total, part.number, part.size), "size": lists.size(found.id)}
+    shown = contacts.page(Wanted(q=q, list_id=found.id), limit=part.limit, offset=part.offset)
+    page = Page(shown.rows, shown.total, part.number, part.size, more=shown.more)
+    return {"list": found, "q": q, "page": page, "size": lists.size(found.id)}
 
 
 @bp.route("/lists/<int:list_id>/edit", methods=["GET", "POST"])

@@ -9,8 +9,8 @@ from sqlalchemy.exc import IntegrityError
 
 from webapp.accounts import audit, folders
 from webapp.accounts.models import User
-from webapp.audience import search, segment_use
-from webapp.audience.models import Contact, ContactList, ListMember
+from webapp.audience import segment_use
+from webapp.audience.models import ContactList, ListMember
 from webapp.db import db
 from webapp.errors import Conflict, Invalid, NotFound
 from webapp.words import _l
@@ -80,13 +80,6 @@ def remove(found: ContactList, *, by: User, at: datetime) -> None:
         raise Conflict(message) from None
     db.session.expunge(found)
     audit.record("list-deleted", by=by, at=at, object_type="list", object_id=list_id, name=name)
-
-
-def members(list_id: int, *, q: str, limit: int, offset: int = 0) -> Sequence[tuple[Contact, str]]:
-    """Return members by name, each with its status."""
-    query = search.contacts(search.Wanted(q=q, list_id=list_id))
-    query = query.order_by(func.lower(Contact.last_name), func.lower(Contact.first_name), Contact.id)
-    return search.with_status(db.session.scalars(query.limit(limit).offset(offset)).all())
 
 
 def add_members(list_id: int, *, contact_ids: Iterable[int], at: datetime) -> int:

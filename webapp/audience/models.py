@@ -34,8 +34,13 @@ class Contact(Model):
         ),
         Index("uq_contact_external_id", "external_id", unique=True, postgresql_where=text("external_id IS NOT NULL")),
         Index(
-            "ix_contact_last_name_lower", func.lower(Column("last_name")), postgresql_ops={"lower": "text_pattern_ops"}
+            "ix_contact_name",
+            func.lower(Column("last_name")).label("last"),
+            func.lower(Column("first_name")).label("first"),
+            "id",
+            postgresql_ops={"last": "text_pattern_ops", "first": "text_pattern_ops"},
         ),
+        Index("ix_contact_created_at_id", "created_at", "id"),
         Index(
             "ix_contact_first_name_lower",
             func.lower(Column("first_name")),

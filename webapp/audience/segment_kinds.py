@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Numeric, and_, case, cast, exists, func, literal, not_, select
 
 from webapp.accounts.models import User
-from webapp.audience import lists, topics
+from webapp.audience import lists, tags, topics
 from webapp.audience.conditions import Choices, Kind, Operator, register
-from webapp.audience.models import Contact, ListMember, Subscription, Suppression
+from webapp.audience.models import Consent, Contact, ContactTag, ListMember, Subscription, Suppression
 from webapp.db import db
 from webapp.words import LazyString, _l
 
@@ -119,6 +119,19 @@ def _list(subject: str, operator: str, _value: Any) -> ColumnElement[bool]:
     return member if operator == "member" else not_(member)
 
 
+def _tag(subject: str, operator: str, _value: Any) -> ColumnElement[bool]:
+    has = exists().where(ContactTag.contact_id == Contact.id, ContactTag.tag_id == int(subject)).correlate(Contact)
+    return has if operator == "has" else not_(has)
+
+
+def _consent(subject: str, operator: str, _value: Any) -> ColumnElement[bool]:
+    said = exists().where(Consent.contact_id == Contact.id, Consent.topic_id == int(subject))
+    if operator == "never":
+        return not_(said.correlate(Contact))
+    given = Consent.given if operator == "given" else not_(Consent.given)
+    return said.where(given).correlate(Contact)
+
+
 def _suppressed(_subject: str, operator: str, _value: Any) -> ColumnElement[bool]:
     found = exists().where(Suppression.email_norm == Contact.email_norm).correlate(Contact)
     return found if operator == "yes" else not_(found)
@@ -148,6 +161,10 @@ def _lists(by: User) -> Choices:
     return [(str(one.id), one.name) for one in lists.choices(by=by)]
 
 
+def _tags(_by: User) -> Choices:
+    return [(str(one.id), one.name) for one in tags.choices()]
+
+
 def _named(known: dict[str, LazyString]) -> Any:
     return lambda _by: [(name, str(words)) for name, words in known.items()]
 
@@ -158,6 +175,12 @@ TOPIC = {
     "never": Operator(words=_l("never asked")),
 }
 LIST = {"member": Operator(words=_l("is a member")), "not_member": Operator(words=_l("is not a member"))}
+CONSENT = {
+    "given": Operator(words=_l("given")),
+    "withdrawn": Operator(words=_l("withdrawn")),
+    "never": Operator(words=_l("never recorded")),
+}
+TAG = {"has": Operator(words=_l("has it")), "has_not": Operator(words=_l("does not have it"))}
 SUPPRESSED = {"yes": Operator(words=_l("is on it")), "no": Operator(words=_l("is not on it"))}
 
 
@@ -168,6 +191,8 @@ def provide() -> None:
         ("date", _l("Date"), DATE, _named(DATES), _moment),
         ("attribute", _l("Attribute"), TEXT | NUMBER | DATE, _attributes, _attribute),
         ("topic", _l("Topic"), TOPIC, _topics, _topic),
+        ("consent", _l("Consent"), CONSENT, _topics, _consent),
+        ("tag", _l("Tag"), TAG, _tags, _tag),
         ("list", _l("List"), LIST, _lists, _list),
         ("suppression", _l("Suppression"), SUPPRESSED, _named({"": _l("Suppression list")}), _suppressed),
     ):

@@ -9,7 +9,7 @@ from webapp.errors import Conflict
 from webapp.words import _l
 
 
-def asking(kind: str, subject: int) -> list[Segment]:
+def asking(kind: str, subject: int | str) -> list[Segment]:
     """Return the segments with a condition of this kind about this, by name. There are few segments."""
     found = db.session.scalars(select(Segment).order_by(Segment.name))
     return [

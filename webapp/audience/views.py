@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from webapp import clock
 from webapp.accounts import audit
 from webapp.accounts.rights import Right
-from webapp.audience import contacts, history, lists, search, subscriptions, suppression, topics
+from webapp.audience import consents, contacts, history, lists, search, subscriptions, suppression, tags, topics
 from webapp.audience.contacts import Facts
 from webapp.audience.forms import ContactForm, DeleteForm
 from webapp.audience.models import Contact
@@ -27,7 +27,6 @@ from webapp.words import gettext
 
 bp = Blueprint("audience", __name__)
 RECEIVED_SINCE = timedelta(days=90)
-ORDERS = ("name", "-name", "added", "-added")
 
 
 @bp.app_template_filter()
@@ -64,6 +63,7 @@ def asked() -> Wanted:
         q=args.get("q", "").strip()[:200],
         list_id=args.get("list", type=int),
         topic_id=args.get("topic", type=int),
+        tag_id=args.get("tag", type=int),
         status=args.get("status", ""),
         language=args.get("language", ""),
     )
@@ -75,17 +75,19 @@ def index() -> str:
     """List the contacts that are asked for."""
     wanted, part = asked(), asked_slice()
     order = request.args.get("order", "name")
-    rows = contacts.find(wanted, order=order if order in ORDERS else "name", limit=part.limit, offset=part.offset)
-    ids = [one.id for one, _status in rows]
+    order = order if order in search.ORDERS else "name"
+    shown = contacts.page(wanted, order=order, limit=part.limit, offset=part.offset)
+    ids = [one.id for one, _status in shown.rows]
     return render_template(
         "audience/contacts.html",
         wanted=wanted,
         order=order,
-        page=Page(rows, contacts.count(wanted), part.number, part.size),
+        page=Page(shown.rows, shown.total, part.number, part.size, more=shown.more),
         lists_of=lists.of_contacts(ids, by=person()),
         activity=history.activity(ids, since=clock.now() - RECEIVED_SINCE),
         lists=[(one.id, one.name) for one in lists.choices(by=person())],
         topics=[(one.id, one.name) for one in topics.choices()],
+        tags=[(one.id, one.name) for one in tags.choices()],
         languages=[(code, language_word(code)) for code in contacts.languages()],
         statuses=list(search.STATUSES.items()),
         last_import=contacts.last_import(),
@@ -123,6 +125,10 @@ def page_of(found: Contact) -> dict[str, Any]:
         "status": contacts.status_of(found),
         "entry": entry,
         "answers": subscriptions.of_contact(found.id),
+        "consents": consents.of_contact(found.id),
+        "consent_history": consents.history(found.id),
+        "tags": tags.of_contact(found.id),
+        "all_tags": tags.choices(),
         "mine": mine,
         "others": [one for one in lists.choices(by=person()) if one not in mine],
         "received": history.received(found.id, by=person(), limit=50),

@@ -12,8 +12,14 @@ from webapp.db import Model
 PARTITION = re.compile(r"^((message|exclusion)_\d+|import_staging_\d+_\d+)$")
 
 
+#: Indexes that are made while the product runs: see webapp/audience/search_indexes.
+SEARCHED = re.compile(r"^ix_contact_attribute_\d+$")
+
+
 def include_object(_object: Any, name: str | None, type_: str, reflected: bool, _compare_to: Any) -> bool:
-    return not (type_ == "table" and reflected and name is not None and PARTITION.match(name))
+    """Leave out what is not of the models: partitions, staging tables, indexes of searchable attributes."""
+    made = {"table": PARTITION, "index": SEARCHED}.get(type_)
+    return not (made and reflected and name is not None and made.match(name))
 
 
 def run() -> None:

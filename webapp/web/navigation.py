@@ -15,7 +15,7 @@ MAIN: tuple[tuple[str, Any, str, tuple[str, ...]], ...] = (
         "audience.index",
         _l("Contacts"),
         "view",
-        ("/contacts", "/lists", "/imports", "/suppression", "/topics"),
+        ("/contacts", "/lists", "/imports", "/quarantine", "/segments", "/suppression", "/tags", "/topics"),
     ),
     ("wall.index", _l("Live wall"), "view", ("/wall",)),
     ("settings.index", _l("Settings"), "admin", ("/settings",)),

@@ -31,12 +31,13 @@ class Slice:
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """A part of a list, and where it stands in it."""
+    """A part of a list, and where it stands in it. With `more`, there are more than `total`, which are not shown."""
 
     rows: Sequence[T]
     total: int
     number: int = 1
     size: int = PER_PAGE
+    more: bool = False
 
     @property
     def count(self) -> int:
