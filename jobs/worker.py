@@ -1,6 +1,7 @@
 """An RQ worker for one queue: `python -m jobs.worker send`."""
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -53,6 +54,9 @@ def main(argv: list[str]) -> int:
         return 2
     signal.signal(LEAVE, signal.SIG_IGN)  # children inherit it; jobs.send listens
     app = create_app()
+    # What is here to stay need not be looked through again whenever a thousand new messages make the collector run.
+    gc.collect()
+    gc.freeze()
     connection = broker.client()
     queue = Queue(argv[0], connection=connection, serializer="json")
     worker: Any = AppWorker(

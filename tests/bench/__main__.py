@@ -5,7 +5,7 @@ import json
 import os
 import sys
 
-NAMES = ("send", "search")
+NAMES = ("send", "search", "accounting")
 
 
 def main(names):

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
-from sqlalchemy import select, text, update
+from sqlalchemy import TextClause, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from webapp.db import db
-from webapp.deliveries.models import Counter, Tick
+from webapp.deliveries.models import Counter
 
 #: The parts that add up to `targeted`.
 PARTS = ("sent", "failed", "unconfirmed", "waiting", "sending", "retrying", "cancelled", "excluded", "excluded_late")
@@ -101,25 +102,25 @@ def shift(delivery_id: int, *, at: datetime, **deltas: int) -> None:
         raise ValueError(f"Not a counter: {', '.join(sorted(unknown))}")
     if not changes:
         return
-    db.session.execute(
-        update(Counter)
-        .where(Counter.delivery_id == delivery_id)
-        .values({name: getattr(Counter, name) + delta for name, delta in changes.items()} | {"updated_at": at})
-        .execution_options(synchronize_session=False)
-    )
+    db.session.execute(_change(tuple(changes)), {"delivery": delivery_id, "at": at, **changes})
     by_tick = {name: delta for name, delta in changes.items() if name in BY_TICK}
     if by_tick:
-        _add_to_tick(delivery_id, at=at, deltas=by_tick)
+        db.session.execute(_tick(tuple(by_tick)), {"delivery": delivery_id, "since": tick_of(at), **by_tick})
 
 
-def _add_to_tick(delivery_id: int, *, at: datetime, deltas: dict[str, int]) -> None:
-    statement = insert(Tick).values(delivery_id=delivery_id, since=tick_of(at), **deltas)
-    db.session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["delivery_id", "since"],
-            set_={name: getattr(Tick, name) + delta for name, delta in deltas.items()},
-        )
-    )
+@lru_cache(maxsize=64)
+def _change(names: tuple[str, ...]) -> TextClause:
+    changes = ", ".join(f"{name} = {name} + :{name}" for name in names)
+    return text(f"UPDATE counter SET {changes}, updated_at = :at WHERE delivery_id = :delivery")
+
+
+@lru_cache(maxsize=64)
+def _tick(names: tuple[str, ...]) -> TextClause:
+    return text(f"""
+        INSERT INTO tick (delivery_id, since, {", ".join(names)})
+        VALUES (:delivery, :since, {", ".join(f":{name}" for name in names)})
+        ON CONFLICT (delivery_id, since) DO UPDATE SET {", ".join(f"{name} = tick.{name} + excluded.{name}" for name in names)}
+    """)
 
 
 def tick_of(at: datetime) -> datetime:

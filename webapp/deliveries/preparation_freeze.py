@@ -16,7 +16,9 @@ from webapp.deliveries.preparation_target import verdict_table
 from webapp.rules.causes import Cause
 from webapp.rules.filtering import Rule
 
-CHUNK = 100
+#: Messages that are claimed at once, at least: few, so that two processes share a small delivery; more for a large one, where
+#: each chunk costs as much as writing several messages.
+CHUNK, LARGE_CHUNK, LARGE = 100, 500, 50_000
 
 
 def fill(preparation_id: int, *, delivery_id: int) -> None:
@@ -72,9 +74,14 @@ def account(
             SELECT :delivery_id, no, no * :size, least(no * :size + :size, :messages) - 1
             FROM generate_series(0, (:messages - 1) / :size) AS no ORDER BY no
         """),
-        {"delivery_id": delivery_id, "size": CHUNK, "messages": to_deliver},
+        {"delivery_id": delivery_id, "size": chunk_size(to_deliver), "messages": to_deliver},
     )
     ledger.open_account(delivery_id, targeted=to_deliver + excluded, excluded=excluded, at=at)
+
+
+def chunk_size(messages: int) -> int:
+    """Return how many messages make a chunk in a delivery of so many."""
+    return LARGE_CHUNK if messages >= LARGE else CHUNK
 
 
 def fingerprint(preparation_id: int, *, frozen: Mapping[str, Any], links: Iterable[FoundLink]) -> str:

@@ -4,19 +4,22 @@ A claimed chunk's messages count as `sending`. Its lease token fences everything
 holds another token, or none, writes nothing.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from webapp.db import db
 from webapp.deliveries import ledger, partitions
 from webapp.deliveries.states import Outcome
 from webapp.events import announce
 from webapp.sending import events
+from webapp.sending.ranges import SEQS, ranges
 
 LEASE = timedelta(seconds=30)
 
@@ -30,8 +33,7 @@ class Piece:
     seqs: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A message to be made and sent."""
 
     seq: int
@@ -71,22 +73,38 @@ _CLAIM = text("""
     RETURNING chunk.id, chunk.retrying, chunk.first_seq, chunk.last_seq, chunk.seqs
 """)
 
-#: The messages of claimed chunks, each with what has come up against it since it was prepared.
-_ROWS = """
-    SELECT m.seq, wanted.chunk_id, m.email, m."values", m.attempts,
-        CASE
+#: Open messages of claimed chunks, and whether anything has come up against any of them since they were prepared: asked
+#: for all of them at once, as it is nearly always no.
+_ROWS = f"""
+    WITH m AS MATERIALIZED (
+        SELECT seq, contact_id, email, "values", attempts FROM {{table}}
+        WHERE delivery_id = :delivery AND status = :status AND seq = {SEQS}
+    )
+    SELECT seq, email, CAST("values" AS text), attempts,
+        (SELECT count(*) FROM m) > (SELECT count(*) FROM contact WHERE id = ANY(ARRAY(SELECT contact_id FROM m)))
+        OR EXISTS (SELECT FROM suppression WHERE email_norm = ANY(ARRAY(SELECT lower(email) FROM m)))
+        OR EXISTS (
+            SELECT FROM subscription
+            WHERE topic_id = :topic AND contact_id = ANY(ARRAY(SELECT contact_id FROM m)) AND NOT subscribed
+        )
+        OR EXISTS (SELECT FROM m WHERE octet_length(email) <> char_length(email))
+    FROM m ORDER BY seq
+"""
+#: The same, one by one: which messages are not to be sent any more, and why. Beyond ASCII the contact knows its key.
+_LATE = f"""
+    SELECT seq, cause FROM (
+        SELECT m.seq, CASE
             WHEN k.id IS NULL THEN 'erased'
             WHEN s.cause IS NOT NULL THEN s.cause
             WHEN w.subscribed IS FALSE THEN 'unsubscribed'
         END AS cause
-    FROM unnest(CAST(:seqs AS int[]), CAST(:chunks AS bigint[]), CAST(:statuses AS smallint[]))
-        AS wanted (seq, chunk_id, status)
-    JOIN {table} m ON m.delivery_id = :delivery AND m.seq = wanted.seq AND m.status = wanted.status
-    LEFT JOIN contact k ON k.id = m.contact_id
-    LEFT JOIN suppression s ON s.email_norm =
-        CASE WHEN octet_length(m.email) = char_length(m.email) THEN lower(m.email) ELSE k.email_norm END
-    LEFT JOIN subscription w ON w.topic_id = :topic AND w.contact_id = m.contact_id
-    ORDER BY m.seq
+        FROM {{table}} m
+        LEFT JOIN contact k ON k.id = m.contact_id
+        LEFT JOIN suppression s ON s.email_norm =
+            CASE WHEN octet_length(m.email) = char_length(m.email) THEN lower(m.email) ELSE k.email_norm END
+        LEFT JOIN subscription w ON w.topic_id = :topic AND w.contact_id = m.contact_id
+        WHERE m.delivery_id = :delivery AND m.status = :status AND m.seq = {SEQS}
+    ) AS looked_at WHERE cause IS NOT NULL
 """
 
 
@@ -105,20 +123,19 @@ def claim(order: Order, *, token: UUID, worker: str, limit: int, at: datetime) -
     ).all()
     if not found:
         return None
-    chunks = {chunk.id: (bool(chunk.retrying), _seqs(chunk)) for chunk in found}
-    rows = _load(order, chunks)
-    late = {row.seq: row.cause for row in rows if row.cause is not None}
+    loaded = [_load(order, chunks, retrying=again) for again, chunks in _by_kind(found) if chunks]
+    late = {seq: cause for part in loaded for seq, cause in part.late.items()}
     if late:
         _exclude(order, late, at=at)
         events.tally(order.delivery_id, at=at, code="excluded_late", count=len(late))
-    kept = tuple(Row(r.seq, r.chunk_id, r.email, r.values, r.attempts) for r in rows if r.cause is None)
-    pieces = _pieces(chunks, kept)
-    _count(order, chunks, rows, late, at=at)
+    pieces = [piece for part in loaded for piece in part.pieces]
     empty = [piece.chunk_id for piece in pieces if not piece.seqs]
     if empty:
         delete_chunks(empty)
+    _count(order, loaded, at=at)
     announce("delivery", order.delivery_id)
-    return Claim(token, tuple(piece for piece in pieces if piece.seqs), kept, len(late))
+    rows = tuple(row for part in loaded for row in part.rows)
+    return Claim(token, tuple(piece for piece in pieces if piece.seqs), rows, len(late))
 
 
 def renew(token: UUID, *, chunk_ids: Sequence[int], at: datetime) -> set[int]:
@@ -169,29 +186,63 @@ def outstanding_status(*, retrying: bool) -> Outcome:
     return Outcome.RETRYING if retrying else Outcome.WAITING
 
 
-def _seqs(chunk: Any) -> list[int]:
-    return list(chunk.seqs) if chunk.seqs is not None else list(range(chunk.first_seq, chunk.last_seq + 1))
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """The messages of chunks of one kind: those to be sent, and those that something has come up against."""
+
+    retrying: bool
+    pieces: list[Piece]
+    rows: list[Row]
+    late: dict[int, str]
 
 
-def _load(order: Order, chunks: dict[int, tuple[bool, list[int]]]) -> Sequence[Any]:
-    seqs: list[int] = []
-    owners: list[int] = []
-    statuses: list[int] = []
-    for chunk_id, (retrying, members) in chunks.items():
-        seqs += members
-        owners += [chunk_id] * len(members)
-        statuses += [int(outstanding_status(retrying=retrying))] * len(members)
+def _by_kind(found: Sequence[Any]) -> list[tuple[bool, dict[int, Sequence[int]]]]:
+    return [
+        (
+            retrying,
+            {
+                chunk.id: chunk.seqs or range(chunk.first_seq, chunk.last_seq + 1)
+                for chunk in found
+                if chunk.retrying is retrying
+            },
+        )
+        for retrying in (False, True)
+    ]
+
+
+def _load(order: Order, chunks: dict[int, Sequence[int]], *, retrying: bool) -> _Loaded:
+    """Read the open messages of chunks. All their values are parsed at once: a call for each costs more than its work."""
+    owner: dict[int, int] = {}
+    for chunk_id, seqs in chunks.items():
+        owner |= dict.fromkeys(seqs, chunk_id)
+    firsts, lasts = ranges(owner)
+    wanted = {
+        "delivery": order.delivery_id,
+        "topic": order.topic_id,
+        "status": int(outstanding_status(retrying=retrying)),
+        "firsts": firsts,
+        "lasts": lasts,
+    }
     table = partitions.name("message", order.preparation_id)
-    return db.session.execute(
-        text(_ROWS.format(table=table)),
-        {
-            "seqs": seqs,
-            "chunks": owners,
-            "statuses": statuses,
-            "delivery": order.delivery_id,
-            "topic": order.topic_id,
-        },
-    ).all()
+    found = db.session.execute(_statement(_ROWS, table), wanted).all()
+    late: dict[int, str] = {}
+    if found and found[0][-1]:
+        late = {row.seq: row.cause for row in db.session.execute(_statement(_LATE, table), wanted)}
+    values = json.loads(f"[{','.join([row[2] for row in found])}]")
+    rows: list[Row] = []
+    members: dict[int, list[int]] = {chunk_id: [] for chunk_id in chunks}
+    for (seq, email, _values, attempts, _doubtful), own in zip(found, values, strict=True):
+        if seq not in late:
+            chunk_id = owner[seq]
+            members[chunk_id].append(seq)
+            rows.append(Row(seq, chunk_id, email, own, attempts))
+    pieces = [Piece(chunk_id, retrying, frozenset(seqs)) for chunk_id, seqs in members.items()]
+    return _Loaded(retrying, pieces, rows, late)
+
+
+@lru_cache(maxsize=64)
+def _statement(words: str, table: str) -> TextClause:
+    return text(words.format(table=table))
 
 
 def _exclude(order: Order, late: dict[int, str], *, at: datetime) -> None:
@@ -212,27 +263,14 @@ def _exclude(order: Order, late: dict[int, str], *, at: datetime) -> None:
     )
 
 
-def _pieces(chunks: dict[int, tuple[bool, list[int]]], kept: Sequence[Row]) -> list[Piece]:
-    members: dict[int, list[int]] = {chunk_id: [] for chunk_id in chunks}
-    for row in kept:
-        members[row.chunk_id].append(row.seq)
-    return [Piece(chunk_id, chunks[chunk_id][0], frozenset(seqs)) for chunk_id, seqs in members.items()]
-
-
-def _count(
-    order: Order,
-    chunks: dict[int, tuple[bool, list[int]]],
-    rows: Sequence[Any],
-    late: dict[int, str],
-    *,
-    at: datetime,
-) -> None:
-    retrying = sum(chunks[row.chunk_id][0] for row in rows)
+def _count(order: Order, loaded: Sequence[_Loaded], *, at: datetime) -> None:
+    taken = {part.retrying: len(part.rows) + len(part.late) for part in loaded}
+    late = sum(len(part.late) for part in loaded)
     ledger.shift(
         order.delivery_id,
         at=at,
-        waiting=retrying - len(rows),
-        retrying=-retrying,
-        sending=len(rows) - len(late),
-        excluded_late=len(late),
+        waiting=-taken.get(False, 0),
+        retrying=-taken.get(True, 0),
+        sending=sum(taken.values()) - late,
+        excluded_late=late,
     )

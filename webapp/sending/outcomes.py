@@ -4,10 +4,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
+from webapp.audience import suppression
 from webapp.db import db
 from webapp.deliveries import ledger, partitions
 from webapp.deliveries.states import Outcome
@@ -15,6 +18,7 @@ from webapp.events import announce
 from webapp.mail.replies import Kind
 from webapp.sending import claims, events
 from webapp.sending.claims import Order, Piece
+from webapp.sending.ranges import SEQS, ranges
 
 #: Waits before the second, third … attempt. A greylisting relay takes a message after seconds or minutes.
 SCHEDULE = tuple(timedelta(minutes=minutes) for minutes in (5, 15, 30, 60, 120, 240, 480, 720))
@@ -30,8 +34,7 @@ _COUNTER = {
 _DETAIL_LIMIT = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What became of one message. RETRYING is recorded with the time of its next attempt, or as FAILED past the validity."""
 
     seq: int
@@ -52,21 +55,29 @@ class Batch:
     remaining: Sequence[Piece]
 
 
-def record(order: Order, batch: Batch, *, token: UUID, started_at: datetime, at: datetime) -> list[Result]:
-    """Write results of a claim; return those written. What belongs to a chunk that is no longer ours is dropped."""
+def record(order: Order, batch: Batch, *, token: UUID, started_at: datetime, at: datetime) -> int:
+    """Write results of a claim; return how many. What belongs to a chunk that is no longer ours is dropped.
+
+    The counters come last: other processes wait for their row until this transaction is done.
+    """
     touched = {result.chunk_id for result in batch.results} | {piece.chunk_id for piece in batch.remaining}
     owned = claims.own_chunks(token, chunk_ids=sorted(touched))
-    results = [_settled(result, started_at=started_at, at=at) for result in batch.results if result.chunk_id in owned]
-    written = _write(order, results, at=at) if results else set()
-    results = [result for result in results if result.seq in written]
-    if results:
-        counts = Counter(_COUNTER[result.outcome] for result in results)
-        ledger.shift(order.delivery_id, at=at, sending=-len(results), **counts)
-        _plan_retries(order, results, at=at)
-        _suppress(order, results, at=at)
+    results = batch.results if owned == touched else [one for one in batch.results if one.chunk_id in owned]
+    accepted, others = _sorted_out(results)
+    counts: Counter[str] = Counter()
+    for (attempts, code), seqs in accepted.items():
+        counts["sent"] += _write_accepted(order, seqs, attempts=attempts, code=code, at=at)
+    if others:
+        settled = [_settled(result, started_at=started_at, at=at) for result in others]
+        written = _write_each(order, settled, at=at)
+        others = [result for result in settled if result.seq in written]
+        counts.update(_COUNTER[result.outcome] for result in others)
+        _plan_retries(order, others, at=at)
+        _suppress(order, others, at=at)
     _shrink([piece for piece in batch.remaining if piece.chunk_id in owned])
+    ledger.shift(order.delivery_id, at=at, sending=-counts.total(), **counts)
     announce("delivery", order.delivery_id)
-    return results
+    return counts.total()
 
 
 def next_attempt(attempts: int, *, greylisted: bool, started_at: datetime, at: datetime) -> datetime | None:
@@ -80,16 +91,7 @@ def next_attempt(attempts: int, *, greylisted: bool, started_at: datetime, at: d
 def _settled(result: Result, *, started_at: datetime, at: datetime) -> Result:
     if result.outcome is not Outcome.RETRYING or _due(result, started_at=started_at, at=at) is not None:
         return result
-    return Result(
-        result.seq,
-        result.chunk_id,
-        Outcome.FAILED,
-        result.attempts,
-        result.code,
-        result.detail,
-        result.kind,
-        result.email,
-    )
+    return result._replace(outcome=Outcome.FAILED)
 
 
 def _due(result: Result, *, started_at: datetime, at: datetime) -> datetime | None:
@@ -97,7 +99,47 @@ def _due(result: Result, *, started_at: datetime, at: datetime) -> datetime | No
     return next_attempt(result.attempts + 1, greylisted=greylisted, started_at=started_at, at=at)
 
 
-def _write(order: Order, results: Sequence[Result], *, at: datetime) -> set[int]:
+def _sorted_out(results: Iterable[Result]) -> tuple[dict[tuple[int, int], list[int]], list[Result]]:
+    """Return what was accepted without a word, by attempts and code (nearly everything, nearly always), and the rest."""
+    accepted: dict[tuple[int, int], list[int]] = defaultdict(list)
+    others: list[Result] = []
+    for result in results:
+        if result.outcome is Outcome.SENT and not result.detail:
+            accepted[result.attempts, result.code].append(result.seq)
+        else:
+            others.append(result)
+    return accepted, others
+
+
+def _write_accepted(order: Order, seqs: Iterable[int], *, attempts: int, code: int, at: datetime) -> int:
+    """Write what is the same for many messages, in ranges; return for how many it was new."""
+    firsts, lasts = ranges(seqs)
+    written = db.session.execute(
+        _accepted_of(partitions.name("message", order.preparation_id)),
+        {
+            "delivery": order.delivery_id,
+            "sent": int(Outcome.SENT),
+            "at": at,
+            "code": code,
+            "attempts": attempts,
+            "open": int(Outcome.WAITING),
+            "again": int(Outcome.RETRYING),
+            "firsts": firsts,
+            "lasts": lasts,
+        },
+    )
+    return int(written.rowcount)  # type: ignore[attr-defined]
+
+
+@lru_cache(maxsize=64)
+def _accepted_of(table: str) -> TextClause:
+    return text(f"""
+        UPDATE {table} AS m SET status = :sent, attempts = m.attempts + 1, code = nullif(:code, 0), at = :at, detail = NULL
+        WHERE m.delivery_id = :delivery AND m.seq = {SEQS} AND m.attempts = :attempts AND m.status IN (:open, :again)
+    """)
+
+
+def _write_each(order: Order, results: Sequence[Result], *, at: datetime) -> set[int]:
     """Write outcomes and return whose: `attempts` keeps a batch that is written once more from counting twice."""
     table = partitions.name("message", order.preparation_id)
     written = db.session.scalars(
@@ -160,18 +202,18 @@ def add_chunk(delivery_id: int, *, seqs: Sequence[int], retrying: bool, not_befo
 def _suppress(order: Order, results: Iterable[Result], *, at: datetime) -> None:
     """An address that does not exist is never written to again."""
     gone = [result.seq for result in results if result.outcome is Outcome.FAILED and result.kind is Kind.HARD]
-    if gone:
-        table = partitions.name("message", order.preparation_id)
-        db.session.execute(
-            text(f"""
-                INSERT INTO suppression (email_norm, cause, source, created_at)
-                SELECT DISTINCT coalesce(c.email_norm, lower(m.email)), 'hard_bounce', :source, CAST(:at AS timestamptz)
-                FROM {table} m LEFT JOIN contact c ON c.id = m.contact_id AND lower(c.email) = lower(m.email)
-                WHERE m.delivery_id = :delivery AND m.seq = ANY(:seqs)
-                ORDER BY 1 ON CONFLICT (email_norm) DO NOTHING
-            """),
-            {"source": f"delivery {order.delivery_id}", "at": at, "delivery": order.delivery_id, "seqs": gone},
-        )
+    if not gone:
+        return
+    table = partitions.name("message", order.preparation_id)
+    keys = db.session.scalars(
+        text(f"""
+            SELECT DISTINCT coalesce(c.email_norm, lower(m.email)) AS key
+            FROM {table} m LEFT JOIN contact c ON c.id = m.contact_id AND lower(c.email) = lower(m.email)
+            WHERE m.delivery_id = :delivery AND m.seq = ANY(:seqs) ORDER BY key
+        """),
+        {"delivery": order.delivery_id, "seqs": gone},
+    )
+    suppression.suppress(keys, cause="hard_bounce", source=f"delivery {order.delivery_id}", at=at)
 
 
 def _shrink(pieces: Sequence[Piece]) -> None:
