@@ -3,6 +3,7 @@
 # ruff: noqa: RUF009 - _setting() makes dataclass fields
 
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -102,6 +103,16 @@ def _address(value: str) -> str:
     return value
 
 
+def _optional_address(value: str) -> str:
+    return _address(value) if value else ""
+
+
+def _optional_domain(value: str) -> str:
+    if value and not re.fullmatch(r"(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]+", value):
+        raise _WrongError("a domain such as bounces.example.org")
+    return value.lower()
+
+
 def _setting(doc: str, parse: Callable[[str], Any], default: str | None = None, *, needed: bool = False) -> Any:
     """One setting: `default` as it would be written in the environment; None with `needed` must be given."""
     return field(metadata={"doc": doc, "parse": parse, "default": default, "needed": needed})
@@ -152,6 +163,15 @@ class Settings:
         "Sender of what Sendoff itself writes (password resets, requests to confirm). One-machine mode uses sendoff@sendoff.example.",
         _address,
         needed=True,
+    )
+    bounce_domain: str = _setting(
+        "Domain that bounces come back to, as bounce+…@ it; empty for the domain of each sender.", _optional_domain, ""
+    )
+    unsubscribe_mailbox: str = _setting(
+        "Address offered beside one-click unsubscribing, for mail programs that write instead; a mail to it has `unsubscribe` "
+        "and a token as its subject, and somebody must read it. Empty for none.",
+        _optional_address,
+        "",
     )
     relay_host: str = _setting("SMTP server made the first relay when there is none yet; empty for none.", _text, "")
     relay_port: int = _setting("Its port.", _number(1, 65535), "587")

@@ -42,6 +42,8 @@ def test_all_that_is_missing_is_named_in_one_line(tmp_path):
         ("BASE_URL", "https://sendoff.example/path"),
         ("BASE_URL", "ftp://sendoff.example"),
         ("MAIL_FROM", "not an address"),
+        ("BOUNCE_DOMAIN", "https://bounces.example"),
+        ("UNSUBSCRIBE_MAILBOX", "nobody"),
         ("DEMO", "maybe"),
         ("RELAY_TLS", "ssl"),
         ("PROXY", "-1"),

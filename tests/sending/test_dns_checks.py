@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import pytest
 
 from tests.sending.zones import Zone
+from webapp import settings
 from webapp.mail import dkim
 from webapp.mail.dkim import Algorithm
 from webapp.mail.models import DkimKey, Relay
-from webapp.sending import dns_checks, spf
+from webapp.sending import dns_checks, domains, spf
 
 DOMAIN = "news.example.org"
 KEY = DkimKey(domain=DOMAIN, selector="s1", algorithm="rsa", public="AbC+/=", state="active")
@@ -145,3 +148,17 @@ def test_what_is_to_be_published_is_what_is_looked_for():
         key = DkimKey(domain=DOMAIN, selector="s1", algorithm=str(algorithm), public=public, state="active")
         record = dkim.record_value(algorithm, public)
         assert found({("TXT", f"s1._domainkey.{DOMAIN}"): [record]}, keys=[key])["DKIM s1"].level == "ok"
+
+
+def test_spf_and_the_mail_server_are_those_of_the_return_path():
+    before = settings.current()
+    settings.use(replace(before, bounce_domain="bounces.example.net"))
+    try:
+        records = {
+            record.name for record in domains.other_records(DOMAIN) if record.kind == "MX" or "spf1" in record.value
+        }
+        findings = found({("TXT", "bounces.example.net"): ["v=spf1 ip4:192.0.2.1 -all"]})
+    finally:
+        settings.use(before)
+    assert records == {"bounces.example.net"}
+    assert findings["SPF"].level == "ok"

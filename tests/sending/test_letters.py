@@ -1,17 +1,28 @@
+import email
+import email.policy
+import re
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import func, select
 
 from tests.fixtures import T0
 from tests.mail.desks import good
 from tests.mail.servers import ScriptedServer
 from tests.sending.orders import HTML, TEXT, make_order
+from webapp import broker, settings
+from webapp.audience.models import Subscription, Suppression
 from webapp.db import db, transaction
 from webapp.deliveries import ledger
 from webapp.deliveries.models import Delivery, Proof
 from webapp.mail import outbox
 from webapp.mail.models import Relay
+from webapp.mail.tokens import Purpose, proof_number
 from webapp.sending import letters
+from webapp.sending.work import signer
+from webapp.tracking import hits
+
+LINKS = (r"/c/[\w-]{28}/1", r"/o/[\w-]{28}\.gif", r"/u/[\w-]{28}")
 
 
 @pytest.fixture
@@ -66,20 +77,54 @@ def test_a_letter_of_a_dead_worker_is_taken_over(server):
     assert send(letter, at=T0 + timedelta(minutes=5)) == "sent"
 
 
-def test_a_proof_says_so_and_is_counted_nowhere(server):
-    order = make_order(2, port=server.port, state="draft")
+def ask_for_proof(port, **changed):
+    order = make_order(2, port=port, state="draft")
     with transaction():
         delivery = db.session.get(Delivery, order.delivery_id)
         delivery.subject, delivery.html, delivery.text = "Hello {{ first_name }}", HTML, TEXT
         delivery.from_name, delivery.from_address = "Fjellheim", "news@fjellheim.example"
-        proof = Proof(delivery_id=order.delivery_id, address="boss@example.org", requested_at=T0)
+        proof = Proof(delivery_id=order.delivery_id, address="boss@example.org", requested_at=T0, **changed)
         db.session.add(proof)
-    before = ledger.read(order.delivery_id)
+    return proof
+
+
+def test_a_proof_says_so_and_is_counted_nowhere(server):
+    proof = ask_for_proof(server.port)
+    before = ledger.read(proof.delivery_id)
     assert letters.send_proof(proof.id, clock=lambda: T0) == "sent"
-    assert ledger.read(order.delivery_id) == before
+    assert ledger.read(proof.delivery_id) == before
     (message,) = server.conversations[0].messages
     assert b"Subject: [Proof] Hello Ingrid\r\n" in message
-    assert b"https://example.org/new" in message
+    assert b"\r\nTo: boss@example.org\r\n" in message
+
+
+def test_a_proof_is_made_as_messages_are_and_its_links_work_but_change_nothing(server, client):
+    proof = ask_for_proof(server.port)
+    letters.send_proof(proof.id, clock=lambda: T0)
+    (raw,) = server.conversations[0].messages
+    message = email.message_from_bytes(raw, policy=email.policy.default)
+    html = message.get_body(("html",)).get_content()
+    base = settings.current().base_url
+    click, pixel, leave = (re.search(base + pattern, html)[0].removeprefix(base) for pattern in LINKS)
+    assert message["List-Unsubscribe"] == f"<{base}{leave}>"
+    assert client.get(click).headers["Location"] == "https://example.org/new"
+    assert client.get(click.replace("/1", "/2")).status_code == 404
+    assert client.get(pixel).status_code == 200
+    for answer in (client.get(leave), client.post(leave, data={"List-Unsubscribe": "One-Click"})):
+        assert answer.status_code == 200
+        assert "This was a proof" in answer.text
+    assert broker.client().xlen(hits.STREAM) == 0
+    assert db.session.scalars(select(Suppression)).all() == []
+    assert db.session.scalar(select(func.count()).where(~Subscription.subscribed)) == 0
+
+
+def test_a_proof_can_be_viewed_in_the_browser_but_not_by_the_tokens_of_another_delivery(server, client):
+    proof = ask_for_proof(server.port)
+    number = proof_number(proof.id)
+    assert "Hello Ingrid" in client.get(f"/v/{signer().sign(Purpose.VIEW, proof.delivery_id, number)}").text
+    for delivery_id, seq in ((proof.delivery_id + 1, number), (proof.delivery_id, number + 1)):
+        assert client.get(f"/v/{signer().sign(Purpose.VIEW, delivery_id, seq)}").status_code == 404
+        assert client.get(f"/c/{signer().sign(Purpose.CLICK, delivery_id, seq)}/1").status_code == 404
 
 
 def test_a_proof_that_cannot_be_made_says_why(server):

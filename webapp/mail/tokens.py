@@ -19,6 +19,7 @@ _PAYLOAD = struct.Struct(">BII")
 _TAG = 12
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 LENGTH = 28
+_PROOFS = 2**31
 
 
 class Purpose(StrEnum):
@@ -112,6 +113,16 @@ class Signer:
             return None
         # Only one spelling of each token: the decoder would skip characters it does not know.
         return self.verify_bytes(purpose, raw) if urlsafe_b64encode(raw).decode() == token else None
+
+
+def proof_number(proof_id: int) -> int:
+    """Give the number that stands in a proof's tokens instead of a message's: no message has one as high."""
+    return _PROOFS + proof_id % _PROOFS
+
+
+def proof_of(seq: int) -> int | None:
+    """Give the proof that a number in a token stands for; None if it is a message's."""
+    return seq - _PROOFS if seq >= _PROOFS else None
 
 
 def derive_key(secret: str | bytes, use: str) -> bytes:

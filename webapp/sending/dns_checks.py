@@ -8,7 +8,7 @@ from functools import partial
 
 from webapp.mail.resolver import NoDns, Resolver
 from webapp.sending import spf
-from webapp.sending.domains import record_name
+from webapp.sending.domains import record_name, return_domain
 from webapp.sending.models import DkimKey, Relay
 from webapp.words import gettext, ngettext
 
@@ -39,10 +39,10 @@ class Finding:
 
 def check(domain: str, *, keys: Sequence[DkimKey], relays: Iterable[Relay], resolver: Resolver) -> list[Finding]:
     """Ask DNS about SPF, each DKIM key that is not retired, DMARC, the mail server, and relays that are addresses."""
-    asked: list[tuple[str, Callable[[], Finding]]] = [("SPF", partial(_spf, domain, resolver))]
+    asked: list[tuple[str, Callable[[], Finding]]] = [("SPF", partial(_spf, return_domain(domain), resolver))]
     living = [key for key in keys if key.state != "retired"]
     asked += [(f"DKIM {key.selector}", partial(check_key, key, resolver)) for key in living]
-    asked += [("DMARC", partial(_dmarc, domain, resolver)), ("MX", partial(_mx, domain, resolver))]
+    asked += [("DMARC", partial(_dmarc, domain, resolver)), ("MX", partial(_mx, return_domain(domain), resolver))]
     for relay in relays:
         address = _public_address(relay.host)
         if address:

@@ -165,10 +165,16 @@ def record_of(key: DkimKey) -> Record:
     )
 
 
+def return_domain(domain: str) -> str:
+    """Return the domain of the return path of mail from `domain`: SPF is looked up there, and bounces come back to it."""
+    return settings.current().bounce_domain or domain
+
+
 def other_records(domain: str) -> list[Record]:
     """Return what a domain needs beside its keys: SPF, DMARC and a mail server for the return path."""
+    back = return_domain(domain)
     return [
-        Record("SPF", "TXT", domain, _spf(), gettext("Says which servers send for the domain. One SPF record only.")),
+        Record("SPF", "TXT", back, _spf(), gettext("Says which servers send for the domain. One SPF record only.")),
         Record(
             "DMARC",
             "TXT",
@@ -181,10 +187,10 @@ def other_records(domain: str) -> list[Record]:
         Record(
             "MX",
             "MX",
-            domain,
-            f"10 mail.{domain}",
+            back,
+            f"10 mail.{back}",
             gettext(
-                "Bounces come back to bounce+…@%(domain)s: the mail server of the domain must take them.", domain=domain
+                "Bounces come back to bounce+…@%(domain)s: the mail server of the domain must take them.", domain=back
             ),
         ),
     ]

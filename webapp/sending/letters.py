@@ -11,12 +11,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select, update
 
 from webapp import settings
-from webapp.audience.models import Contact, Topic
 from webapp.content.problems import TemplateProblem
-from webapp.content.render import Compiled, Tokens, compile_content, one_line
+from webapp.content.render import one_line
 from webapp.db import db, transaction
 from webapp.deliveries.models import Delivery, Proof
-from webapp.deliveries.preview import values_of
 from webapp.errors import Problem
 from webapp.events import announce
 from webapp.mail.addresses import parse_address
@@ -32,7 +30,7 @@ from webapp.mail.session import Target, Timeouts
 from webapp.mail.smtp import SmtpClient
 from webapp.mail.wire import RelayError, Reply
 from webapp.queue import later
-from webapp.sending import domains, relays
+from webapp.sending import domains, proofs, relays
 
 MOST_ATTEMPTS = 6
 TAKEN_FOR = timedelta(minutes=3)
@@ -132,12 +130,12 @@ def _compose_letter(letter: LetterRow, *, at: datetime) -> Ready | str:
     if relay is None:
         return "There is no relay that can be used."
     config = settings.current()
-    sender = parse_address(config.mail_from).email
+    sender, recipient = parse_address(config.mail_from).email, parse_address(letter.to_address).email
     content = compose(
         Letterhead(from_name="Sendoff", from_address=sender, date=date_value(at), bulk=False, automatic=True),
         Letter(
             to_name="",
-            to_address=parse_address(letter.to_address).email,
+            to_address=recipient,
             subject=one_line(letter.subject),
             message_id=f"letter-{letter.id}-{int(letter.created_at.timestamp())}",
             text=quoted(letter.text),
@@ -146,7 +144,7 @@ def _compose_letter(letter: LetterRow, *, at: datetime) -> Ready | str:
         _keys(sender),
     )
     # An empty return path: mail of the system is never answered by a machine (RFC 3834).
-    return _ready(relay, "", letter.to_address, content)
+    return _ready(relay, "", recipient, content)
 
 
 def _close_letter(letter_id: int, fate: Fate, *, at: datetime) -> str:
@@ -206,46 +204,15 @@ def _compose_proof(proof: Proof, delivery: Delivery, *, at: datetime) -> Ready |
     relay = relays.relay_for(delivery)
     if relay is None:
         return "There is no relay that can be used."
-    contact = db.session.get(Contact, proof.contact_id) if proof.contact_id else None
-    topic = db.session.get(Topic, delivery.topic_id) if delivery.topic_id else None
-    rendered = _content(delivery).render(values_of(contact), Tokens("proof", "proof", "proof", "proof"))
-    sender = parse_address(delivery.from_address).email
-    letterhead = Letterhead(
-        from_name=one_line(delivery.from_name),
-        from_address=sender,
-        date=date_value(at),
-        reply_to=parse_address(delivery.reply_to).email if delivery.reply_to else "",
-        list_name=one_line(topic.name if topic else ""),
-        list_id=f"topic-{delivery.topic_id or 0}.{sender.rpartition('@')[2]}",
-    )
-    letter = Letter(
-        to_name="",
-        to_address=proof.address,
-        subject=f"[Proof] {rendered.subject}",
-        message_id=f"proof-{proof.id}-{int(proof.requested_at.timestamp())}",
-        text=quoted(rendered.text),
-        html=quoted(rendered.html) if rendered.html else None,
-    )
-    return _ready(relay, sender, proof.address, compose(letterhead, letter, _keys(sender)))
+    made = proofs.make(proof, delivery, at=at)
+    return _ready(relay, made.sender, made.recipient, made.content)
 
 
 def _keys(sender: str) -> list[Key]:
     return domains.signing_keys(sender.rpartition("@")[2])
 
 
-def _content(delivery: Delivery) -> Compiled:
-    return compile_content(
-        subject=delivery.subject,
-        preheader=delivery.preheader,
-        html=delivery.html,
-        text=delivery.text,
-        base_url=settings.current().base_url,
-        tracking="none",
-    )
-
-
 def _ready(relay: Relay, sender: str, recipient: str, content: Wired) -> Ready:
-    recipient = parse_address(recipient).email
     return Ready(relays.target_of(relay, timeouts=_TIMEOUTS), Outgoing(0, sender, recipient, content, wired=True))
 
 

@@ -49,12 +49,14 @@ class Maker:
         keys: Sequence[Key] = (),
         bounce_domain: str = "",
         unsubscribe_mailbox: str = "",
+        names_recipient: bool = True,
     ) -> None:
         sender = parse_address(frozen["from_address"]).email
         domain = sender.rpartition("@")[2]
         topic_id = frozen.get("topic_id") or 0
         content = frozen["content"]
         self._delivery_id = delivery_id
+        self._names_recipient = names_recipient
         self._bounce_domain = bounce_domain or domain
         self._base: str = content["base_url"]
         self._signer = signer
@@ -89,7 +91,7 @@ class Maker:
         recipient = email if email.isascii() else parse_address(email).email
         get, known = values.get, self._known
         given = self._given(values, signed) if self._reads_all else values
-        name = get("name")
+        name = get("name") if self._names_recipient else None
         number = signed.bounce.hex()
         row = [
             mailbox_header("To", one_line(str(name)) if name else "", recipient),

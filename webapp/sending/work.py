@@ -73,6 +73,8 @@ def load(delivery_id: int, *, at: datetime) -> Work | None:
             signer=signer(),
             at=at,
             keys=keys,
+            bounce_domain=settings.current().bounce_domain,
+            unsubscribe_mailbox=settings.current().unsubscribe_mailbox,
         )
         target = relays.target_of(relay)
     except (ValueError, TemplateProblem, Conflict) as error:

@@ -6,7 +6,9 @@ from functools import lru_cache
 from flask import Blueprint, Response, current_app, g, make_response, render_template, request
 
 from webapp import clock
-from webapp.mail.tokens import Purpose, Signer
+from webapp.content.render import Rendered
+from webapp.mail.tokens import Purpose, Signer, proof_of
+from webapp.sending import proofs
 from webapp.tracking import hits, preferences, targets, unsubscribe
 from webapp.tracking.hits import CLICK, OPEN, Raw
 from webapp.tracking.recipients import Recipient, find_recipient, render_for
@@ -29,7 +31,7 @@ _VIEW_CSP = (
 def opened(token: str) -> Response:
     """Answer with the pixel, and count an opening."""
     found = signer().verify(Purpose.OPEN, token)
-    if found is not None:
+    if found is not None and proof_of(found[1]) is None:
         keep(OPEN, found, link_no=None)
     answer = Response(PIXEL, status=200 if found else 404, mimetype="image/gif")
     answer.headers["Cross-Origin-Resource-Policy"] = "cross-origin"  # mail programs show it in pages of their own
@@ -41,10 +43,13 @@ def opened(token: str) -> Response:
 def clicked(token: str, link_no: int) -> Response:
     """Lead on to the link's target at once, and count a click."""
     found = signer().verify(Purpose.CLICK, token)
-    target = targets.find(found[0], seq=found[1], link_no=link_no) if found else None
+    counted = found is not None and proof_of(found[1]) is None
+    find = targets.find if counted else proofs.find
+    target = find(found[0], seq=found[1], link_no=link_no) if found else None
     if found is None or target is None or not target.lower().startswith(("https://", "http://")):
         return not_known()
-    keep(CLICK, found, link_no=link_no)
+    if counted:
+        keep(CLICK, found, link_no=link_no)
     answer = Response(status=302)
     answer.headers["Location"] = target
     return answer
@@ -54,6 +59,8 @@ def clicked(token: str, link_no: int) -> Response:
 @public
 def ask_unsubscribe(token: str) -> Response:
     """Show the page with the button. Looking at it changes nothing: scanners look at everything."""
+    if from_proof(Purpose.UNSUBSCRIBE, token):
+        return make_response(render_template("tracking/proof.html"))
     recipient = whose(Purpose.UNSUBSCRIBE, token)
     if recipient is None:
         return not_known()
@@ -65,6 +72,8 @@ def ask_unsubscribe(token: str) -> Response:
 @without_csrf
 def do_unsubscribe(token: str) -> Response:
     """Unsubscribe: by the button, or by the mail program's one-click POST (RFC 8058), which gets no page and no cookie."""
+    if from_proof(Purpose.UNSUBSCRIBE, token):
+        return make_response(render_template("tracking/proof.html"))
     recipient = whose(Purpose.UNSUBSCRIBE, token)
     if recipient is None:
         return not_known()
@@ -102,8 +111,7 @@ def save_preferences(token: str) -> Response:
 @public
 def view_message(token: str) -> Response:
     """Show the message in the browser, as it was sent to this recipient."""
-    recipient = whose(Purpose.VIEW, token)
-    message = render_for(recipient, signer=signer()) if recipient else None
+    message = message_behind(token)
     if message is None or not message.html:
         return not_known()
     answer = message_headers(make_response(message.html))
@@ -147,6 +155,21 @@ def whose(purpose: Purpose, token: str) -> Recipient | None:
         own = ACCEPTED.get((recipient.language or "").replace("_", "-").split("-")[0].lower())
         g.lens = Lens(language=own or language())
     return recipient
+
+
+def from_proof(purpose: Purpose, token: str) -> bool:
+    """Say whether a token was signed for a proof."""
+    found = signer().verify(purpose, token)
+    return found is not None and proof_of(found[1]) is not None
+
+
+def message_behind(token: str) -> Rendered | None:
+    """Return the message to be viewed: a recipient's, or a proof."""
+    found = signer().verify(Purpose.VIEW, token)
+    if found is not None and proof_of(found[1]) is not None:
+        return proofs.shown(found[0], seq=found[1])
+    recipient = whose(Purpose.VIEW, token)
+    return render_for(recipient, signer=signer()) if recipient else None
 
 
 def about(recipient: Recipient) -> dict[str, object]:
