@@ -95,14 +95,14 @@ class Session:
     def _greet(self) -> None:
         target = self.target
         if target.security is Security.IMPLICIT:
-            self._link.secure(self._context(), target.host)
+            self.wire.secure(self._context(), target.host)
         _expect(self._answer(), 220)
         self._ehlo()
         if target.security is Security.STARTTLS:
             if "STARTTLS" not in self.extensions:
                 raise RelayError(Trouble.TLS, "the relay does not offer STARTTLS")
             _expect(self._ask("STARTTLS"), 220, Trouble.TLS)
-            self._link.secure(self._context(), target.host)
+            self.wire.secure(self._context(), target.host)
             self._ehlo()
         if target.username or target.bearer:
             self._login()
@@ -166,19 +166,20 @@ class Session:
 
     def _ask_raw(self, command: str, shown: str = "") -> bytes:
         self.log.append("> " + (shown or command))
-        self._link.write(f"{command}\r\n".encode(), self.target.timeouts.command)
+        self.wire.write(f"{command}\r\n".encode(), self.target.timeouts.command)
         return self._answer_raw()
 
     def _answer(self) -> Reply:
         return parse_reply(self._answer_raw())
 
     def _answer_raw(self) -> bytes:
-        _, raw = self._link.read(self.target.timeouts.command)
+        _, raw = self.wire.read(self.target.timeouts.command)
         self.log.extend("< " + line for line in raw.decode("utf-8", "replace").splitlines())
         return raw
 
     @property
-    def _link(self) -> Wire:
+    def wire(self) -> Wire:
+        """The open connection; raises RelayError where there is none."""
         if self._wire is None:
             raise RelayError(Trouble.CLOSED, "not connected")
         return self._wire

@@ -44,7 +44,7 @@ class SmtpClient(Session):
             self._turn(exchange, None)
         except BaseException as error:
             trouble = error if isinstance(error, RelayError) else RelayError(Trouble.CLOSED, "sending was given up")
-            exchange.broken(trouble, unwritten=self._link.unwritten)
+            exchange.broken(trouble, unwritten=self.wire.unwritten)
             if taken is not None:
                 desk.returned(taken)
             self.plain = self.plain or trouble.desync
@@ -57,9 +57,9 @@ class SmtpClient(Session):
         until = 0.0
         while data or not exchange.due:
             if data:
-                self._link.write(data, exchange.timeout)
+                self.wire.write(data, exchange.timeout)
                 until = monotonic() + exchange.timeout
             awaiting = exchange.awaiting
-            data = exchange.receive(self._link.receive(until - monotonic()))
+            data = exchange.receive(self.wire.receive(until - monotonic()))
             if exchange.awaiting != awaiting:
                 until = monotonic() + exchange.timeout

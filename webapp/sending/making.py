@@ -55,6 +55,7 @@ class Maker:
         domain = sender.rpartition("@")[2]
         topic_id = frozen.get("topic_id") or 0
         content = frozen["content"]
+        self.signed = bool(keys)
         self._delivery_id = delivery_id
         self._names_recipient = names_recipient
         self._bounce_domain = bounce_domain or domain

@@ -1,10 +1,9 @@
-"""One run of a sending job: claims messages, lets lanes send them, records what became of them, and stops when told.
+"""One run of a sending job: claims messages, lets the loop send them, records what became of them, and stops when told.
 
 Only this thread touches the database; no transaction is open while anything is on the wire.
 """
 
 import logging
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -21,11 +20,12 @@ from webapp.deliveries.states import State
 from webapp.sending import claims, outcomes, work
 from webapp.sending.claims import Claim, Piece
 from webapp.sending.journal import Journal, path_of
-from webapp.sending.lane import Lane, Weather
+from webapp.sending.loop import Loop
 from webapp.sending.outcomes import Batch
 from webapp.sending.pacing import Pacer
-from webapp.sending.stock import Hold, Item, Stock, Told
+from webapp.sending.stock import Hold, Stock, Told
 from webapp.sending.troubles import Reason, judge, too_many_bounces
+from webapp.sending.weather import Weather
 from webapp.sending.work import Work
 
 log = logging.getLogger(__name__)
@@ -66,19 +66,6 @@ class Run:
         self._terms = terms
         self._stock = Stock()
         self._weather = Weather()
-        self._stopped = threading.Event()
-        pacer = Pacer(job.way.relay_id, per_second=job.way.per_second, share=terms.share)
-        self._lanes = [
-            Lane(
-                job.way.target,
-                stock=self._stock,
-                maker=job.maker,
-                weather=self._weather,
-                pacer=pacer,
-                stopped=self._stopped,
-            )
-            for _ in range(job.way.connections)
-        ]
         now = time.monotonic()
         self._recorded_at = self._looked_at = self._renewed_at = self._filled_at = now
         self._judged_at = self._asked_at = self._alive_at = now
@@ -91,13 +78,24 @@ class Run:
         self._fill()
         if not self._stock.open:
             return "dry"
-        for lane in self._lanes:
-            lane.start()
+        self._loop = self._make_loop()
+        self._loop.start()
         try:
             ending = self._work(started)
         finally:
             self._wind_down()
         return ending
+
+    def _make_loop(self) -> Loop:
+        way = self._job.way
+        return Loop(
+            way.target,
+            connections=way.connections,
+            stock=self._stock,
+            maker=self._job.maker,
+            weather=self._weather,
+            pacer=Pacer(way.relay_id, per_second=way.per_second, share=self._terms.share),
+        )
 
     def _work(self, started: float) -> str:
         ending = ""
@@ -121,6 +119,8 @@ class Run:
         if reason is not None:
             self._pause(reason)
             return "trouble"
+        if not self._loop.is_alive():
+            raise RuntimeError("the sending loop has failed")
         if not self._may_go_on():
             return "halted"
         if self._terms.leaving():
@@ -140,7 +140,7 @@ class Run:
         return elapsed > self._terms.seconds or (elapsed > self._terms.least_seconds and self._terms.hurried())
 
     def _pause(self, reason: Reason) -> None:
-        self._stopped.set()
+        self._loop.stop()
         with transaction():
             work.pause(self._job.order.delivery_id, code=reason.code, at=self._terms.clock(), **reason.params)
 
@@ -158,7 +158,7 @@ class Run:
         """Claim more while what is at hand lasts less than about a second."""
         now = time.monotonic()
         wanted = max(1, min(_MOST_CHUNKS, int(self._rate / 200) + 1))
-        if self._stock.waiting.qsize() > wanted * 50 or (self._dry and now - self._filled_at < 1.0):
+        if len(self._stock.waiting) > wanted * 50 or (self._dry and now - self._filled_at < 1.0):
             return
         self._filled_at = now
         token = ids.new_token()
@@ -185,8 +185,7 @@ class Run:
     def _take_in(self, claim: Claim, journal: Journal, *, since: float) -> None:
         hold = Hold(claim.token, journal, 0.0, {piece.chunk_id: piece for piece in claim.pieces})
         hold.extend(since=since)
-        self._stock.holds.append(hold)
-        self._stock.fill(Item(row, hold, place) for place, row in enumerate(claim.rows))
+        self._stock.fill(hold, claim.rows)
 
     def _renew(self) -> None:
         now = time.monotonic()
@@ -225,7 +224,7 @@ class Run:
         self._recorded_at = now
         by_hold: dict[int, list[Told]] = defaultdict(list)
         for one in batch:
-            by_hold[id(one.item.hold)].append(one)
+            by_hold[id(one.hold)].append(one)
         try:
             self._write(list(by_hold.values()))
         except DBAPIError:
@@ -236,7 +235,7 @@ class Run:
         after: list[tuple[Hold, dict[int, Piece]]] = []
         with transaction():
             for group in groups:
-                hold = group[0].item.hold
+                hold = group[0].hold
                 pieces = _less(hold, group)
                 outcomes.record(
                     self._job.order,
@@ -262,12 +261,12 @@ class Run:
 
     def _wind_down(self) -> None:
         """Let what is on the wire come to its end, record it, and give back what nobody has touched."""
-        self._stopped.set()
+        self._loop.stop()
         until = time.monotonic() + _LONGEST_ANSWER
-        while any(lane.is_alive() for lane in self._lanes) and time.monotonic() < until:
+        while self._loop.is_alive() and time.monotonic() < until:
             self._patiently(self._keep_up)
             time.sleep(_TICK)
-        if any(lane.is_alive() for lane in self._lanes):
+        if self._loop.is_alive():
             return  # the leases run out and the journals tell
         while self._stock.told and time.monotonic() < until:
             self._patiently(lambda: self._record(at_once=True))
@@ -287,7 +286,6 @@ class Run:
             time.sleep(0.5)
 
     def _give_back(self) -> None:
-        self._stock.drain()
         holds = [hold for hold in self._stock.holds if not hold.lost]
         if not holds:
             return

@@ -2,9 +2,9 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
+from typing import NamedTuple
 from uuid import UUID
 
 from webapp.sending.claims import LEASE, Piece, Row
@@ -42,6 +42,7 @@ class Item:
     row: Row
     hold: Hold
     place: int
+    domain: str
     returns: int = 0
 
     def hand(self) -> bool:
@@ -49,39 +50,29 @@ class Item:
         return self.hold.journal.hand(self.place) and self.hold.live
 
 
-@dataclass(slots=True)
-class Told:
-    """A result with the item it is about."""
+class Told(NamedTuple):
+    """A result with the claim it belongs to."""
 
-    item: Item
+    hold: Hold
     result: Result
 
 
 @dataclass(slots=True)
 class Stock:
-    """Shared by the lanes (which take and tell) and the run (which fills, and records what was told)."""
+    """Shared by the loop (which takes and tells) and the run (which fills, and records what was told); each end is atomic."""
 
-    waiting: SimpleQueue[Item] = field(default_factory=SimpleQueue)
+    waiting: deque[Item] = field(default_factory=deque)
     told: deque[Told] = field(default_factory=deque)
     holds: list[Hold] = field(default_factory=list)
+    filled: Callable[[], object] = field(default=lambda: None)
 
-    def fill(self, items: Iterable[Item]) -> None:
-        for item in items:
-            self.waiting.put(item)
-
-    def take(self, timeout: float = 0) -> Item | None:
-        """Take the next message, or None if there is none in time."""
-        try:
-            return self.waiting.get(timeout=timeout) if timeout else self.waiting.get_nowait()
-        except Empty:
-            return None
-
-    def drain(self) -> list[Item]:
-        """Take all that nobody has taken."""
-        items = []
-        while (item := self.take()) is not None:
-            items.append(item)
-        return items
+    def fill(self, hold: Hold, rows: Iterable[Row]) -> None:
+        """Take in the messages of a claim."""
+        self.holds.append(hold)
+        self.waiting.extend(
+            Item(row, hold, place, row.email.rpartition("@")[2].lower()) for place, row in enumerate(rows)
+        )
+        self.filled()
 
     @property
     def open(self) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from webapp.deliveries import ledger
 from webapp.mail import wire
 from webapp.sending import events
-from webapp.sending.lane import Weather
+from webapp.sending.weather import Weather
 
 #: A relay that restarts is waited for this long.
 PATIENCE_SECONDS = 10.0
@@ -31,7 +31,7 @@ class Reason:
 
 
 def judge(weather: Weather) -> Reason | None:
-    """Say whether what the lanes have seen of the relay is reason enough to pause."""
+    """Say whether what has been seen of the relay is reason enough to pause."""
     error = weather.error
     if weather.stormy:
         return Reason("refusals", {"count": weather.refused_in_a_row, "text": weather.refusal[:200]})

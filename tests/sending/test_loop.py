@@ -1,0 +1,277 @@
+import threading
+import time
+from collections import Counter, deque
+from types import SimpleNamespace
+from uuid import uuid4
+
+import pytest
+
+from tests.mail.certificates import make_certificate
+from tests.mail.desks import good
+from tests.mail.servers import ScriptedServer
+from webapp.deliveries.states import Outcome
+from webapp.mail.session import Security, Target, Timeouts
+from webapp.sending import line
+from webapp.sending.claims import Row
+from webapp.sending.journal import ANSWERED, UNTOUCHED, Finding, Journal, path_of
+from webapp.sending.loop import Loop
+from webapp.sending.making import Made
+from webapp.sending.pacing import Pacer
+from webapp.sending.stock import Hold, Stock
+from webapp.sending.weather import Weather
+
+QUICK = Timeouts(connect=2, command=2, content=2)
+
+
+class Maker:
+    def __init__(self, *, signed=False, body=b"hello\r\n"):
+        self.signed = signed
+        self.body = body
+        self.threads = set()
+
+    def make(self, *, seq, email, values):
+        self.threads.add(threading.current_thread().name.partition("_")[0])
+        if values.get("broken"):
+            raise ValueError("cannot be made")
+        return Made("bounce@example.org", email, b"Subject: %d\r\n\r\n%b" % (seq, self.body))
+
+
+class Sending:
+    """A loop with messages to send, and what became of them."""
+
+    def __init__(self, folder, port, *, maker=None, pacer=None, connections=3, **target):
+        self.folder = folder
+        self.stock = Stock()
+        self.weather = Weather()
+        self.loop = Loop(
+            Target("127.0.0.1", port, **{"timeouts": QUICK, **target}),
+            connections=connections,
+            stock=self.stock,
+            maker=maker or Maker(),
+            weather=self.weather,
+            pacer=pacer or Pacer(1, per_second=None),
+        )
+
+    def __enter__(self):
+        self.loop.start()
+        return self
+
+    def __exit__(self, *_):
+        self.loop.stop()
+        self.loop.join(10)
+        assert not self.loop.is_alive()
+
+    def fill(self, number, *, first=0, email="p{}@example.com", values=None, live=True):
+        rows = [Row(seq, 1, email.format(seq), values or {}, 0) for seq in range(first, first + number)]
+        token = uuid4()
+        journal = Journal(path_of(self.folder, token), [row.seq for row in rows])
+        hold = Hold(token, journal, time.monotonic() + 60 if live else 0.0, {})
+        self.stock.fill(hold, rows)
+        return hold
+
+    def told(self, number, seconds=10):
+        """Wait until so many have been told, and return their outcomes."""
+        until = time.monotonic() + seconds
+        while len(self.stock.told) < number and time.monotonic() < until:
+            time.sleep(0.002)
+        seqs = [told.result.seq for told in self.stock.told]
+        assert len(seqs) == len(set(seqs)), "told twice"
+        return Counter(told.result.outcome for told in self.stock.told)
+
+
+def received(server):
+    return [content for conversation in server.conversations for content in conversation.messages]
+
+
+def numbers(server):
+    return sorted(int(content.partition(b"\r\n")[0].removeprefix(b"Subject: ")) for content in received(server))
+
+
+@pytest.mark.parametrize("extensions", [(), ("PIPELINING",)])
+def test_every_message_goes_once_over_all_connections(tmp_path, extensions):
+    with ScriptedServer(good(*extensions)) as server, Sending(tmp_path, server.port) as sending:
+        hold = sending.fill(200)
+        assert sending.told(200) == {Outcome.SENT: 200}
+        assert numbers(server) == list(range(200))
+        assert len(server.conversations) == 3
+    notes = Finding(path_of(tmp_path, hold.token)).notes()
+    assert {note.state for note in notes.values()} == {ANSWERED}
+    assert all(server.conversations[n].commands[-1] == "QUIT" for n in range(3))
+
+
+def test_more_than_the_kernel_takes_at_once_arrives_unchanged(tmp_path):
+    body = b"x" * 70 + b"\r\n"
+    with (
+        ScriptedServer(good("PIPELINING")) as server,
+        Sending(tmp_path, server.port, maker=Maker(body=body * 100_000)) as sending,
+    ):
+        sending.fill(4)
+        assert sending.told(4) == {Outcome.SENT: 4}
+        assert {len(content) for content in received(server)} == {72 * 100_000 + len("Subject: 0\r\n\r\n")}
+
+
+@pytest.mark.parametrize("security", [Security.IMPLICIT, Security.STARTTLS])
+def test_messages_go_over_tls(tmp_path, security):
+    of_server, of_client = make_certificate(tmp_path)
+
+    def secure(conversation):
+        conversation.socket = of_server.wrap_socket(conversation.socket, server_side=True)
+        conversation.file = conversation.socket.makefile("rb")
+
+    def script(conversation):
+        if security is Security.IMPLICIT:
+            secure(conversation)
+        else:
+            conversation.greet("STARTTLS")
+            conversation.line()
+            conversation.say("220 go on")
+            secure(conversation)
+            conversation.line()
+        if security is Security.IMPLICIT:
+            conversation.greet("PIPELINING")
+        else:
+            conversation.say("250-scripted\r\n250 PIPELINING")
+        with conversation.socket, conversation.file:
+            conversation.serve()
+
+    big = Maker(body=(b"y" * 70 + b"\r\n") * 3000)
+    with (
+        ScriptedServer(script) as server,
+        Sending(tmp_path, server.port, maker=big, security=security, context=of_client) as sending,
+    ):
+        sending.fill(30)
+        assert sending.told(30) == {Outcome.SENT: 30}
+        assert numbers(server) == list(range(30))
+
+
+def test_a_domain_that_has_to_wait_holds_up_nobody_else(tmp_path):
+    class Limits(Pacer):
+        closed = True
+
+        def wait_for(self, domain, now):
+            del now
+            return 0.01 if self.closed and domain == "slow.example" else 0.0
+
+    pacer = Limits(1, per_second=None)
+    with ScriptedServer(good("PIPELINING")) as server, Sending(tmp_path, server.port, pacer=pacer) as sending:
+        sending.fill(40, email="p{}@SLOW.example")
+        sending.fill(40, first=100)
+        sending.told(40)
+        assert numbers(server) == list(range(100, 140))
+        pacer.closed = False
+        assert sending.told(80) == {Outcome.SENT: 80}
+
+
+def test_a_limit_for_all_lets_messages_go_at_its_rate(tmp_path):
+    class Limit(Pacer):
+        next = 0.0
+
+        def wait_for(self, domain, now):
+            del domain
+            if now < self.next:
+                return self.next - now
+            self.next = now + 0.02
+            return 0.0
+
+    with (
+        ScriptedServer(good("PIPELINING")) as server,
+        Sending(tmp_path, server.port, pacer=Limit(1, per_second=None)) as sending,
+    ):
+        began = time.monotonic()
+        sending.fill(20)
+        assert sending.told(20) == {Outcome.SENT: 20}
+        assert time.monotonic() - began > 19 * 0.02
+
+
+def test_signed_messages_are_made_ahead_in_threads_and_all_go(tmp_path):
+    maker = Maker(signed=True)
+    with ScriptedServer(good("PIPELINING")) as server, Sending(tmp_path, server.port, maker=maker) as sending:
+        sending.fill(100)
+        sending.fill(3, first=200, values={"broken": True})
+        sending.fill(50, first=300)
+        assert sending.told(153) == {Outcome.SENT: 150, Outcome.FAILED: 3}
+        assert numbers(server) == [*range(100), *range(300, 350)]
+    assert maker.threads == {"sign"}
+
+
+def test_stopping_leaves_untouched_what_is_not_on_the_wire(tmp_path):
+    with ScriptedServer(good("PIPELINING", replies=lambda *_: time.sleep(0.002) or "")) as server:
+        sending = Sending(tmp_path, server.port)
+        with sending:
+            hold = sending.fill(500)
+            sending.told(20)
+        told = {one.result.seq for one in sending.stock.told}
+        assert 20 <= len(told) < 500
+        assert numbers(server) == sorted(told)
+    notes = Finding(path_of(tmp_path, hold.token)).notes()
+    assert {seq for seq, note in notes.items() if note.state != UNTOUCHED} == told
+
+
+def test_silence_after_the_content_ends_in_doubt_and_the_rest_goes_over_another_connection(tmp_path):
+    silent = deque([True])
+
+    def replies(stage, _):
+        if stage == "content" and silent:
+            silent.clear()
+            waiting.wait(5)
+        return ""
+
+    waiting = threading.Event()
+    limits = Timeouts(connect=2, command=0.3, content=0.3)
+    with (
+        ScriptedServer(good("PIPELINING", replies=replies)) as server,
+        Sending(tmp_path, server.port, timeouts=limits) as sending,
+    ):
+        sending.fill(10)
+        assert sending.told(10) == {Outcome.SENT: 9, Outcome.UNCONFIRMED: 1}
+        waiting.set()
+
+
+def test_a_relay_that_says_goodbye_to_an_idle_connection_costs_nothing(tmp_path):
+    served = threading.Semaphore(0)
+
+    def script(conversation):
+        conversation.greet("PIPELINING")
+        if conversation.number == 0:
+            conversation.serve(lambda stage, _: served.release() or "" if stage == "content" else "")
+        conversation.serve()
+
+    with ScriptedServer(script) as server, Sending(tmp_path, server.port, connections=1) as sending:
+        sending.fill(1)
+        sending.told(1)
+        server.conversations[0].say("421 4.4.2 idle too long")
+        server.conversations[0].hang_up()
+        sending.fill(5, first=10)
+        assert sending.told(6) == {Outcome.SENT: 6}
+        assert len(server.conversations) == 2
+
+
+def test_a_connection_is_opened_anew_after_a_number_of_messages(tmp_path, monkeypatch):
+    monkeypatch.setattr(line, "MESSAGES_PER_CONNECTION", 10)
+    with ScriptedServer(good("PIPELINING")) as server, Sending(tmp_path, server.port, connections=1) as sending:
+        sending.fill(35)
+        assert sending.told(35) == {Outcome.SENT: 35}
+        assert [len(conversation.messages) for conversation in server.conversations] == [10, 10, 10, 5]
+        assert all(conversation.commands[-1] == "QUIT" for conversation in server.conversations[:3])
+
+
+def test_what_was_claimed_too_long_ago_is_not_started_on(tmp_path):
+    with ScriptedServer(good("PIPELINING")) as server, Sending(tmp_path, server.port) as sending:
+        stale = sending.fill(5, live=False)
+        sending.fill(5, first=10)
+        sending.told(5)
+        assert numbers(server) == list(range(10, 15))
+        stale.extend(since=time.monotonic())
+        assert sending.told(10) == {Outcome.SENT: 10}
+
+
+def test_a_failure_of_the_loop_itself_leaves_every_message_accounted_for(tmp_path, caplog):
+    broken = SimpleNamespace(signed=False, make=None)
+    with ScriptedServer(good("PIPELINING")) as server:
+        sending = Sending(tmp_path, server.port, maker=broken)
+        hold = sending.fill(3)
+        sending.loop.start()
+        sending.loop.join(10)
+        assert not sending.loop.is_alive()
+    assert "The sending loop failed" in caplog.text
+    assert {note.state for note in Finding(path_of(tmp_path, hold.token)).notes().values()} == {UNTOUCHED}
