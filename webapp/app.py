@@ -17,9 +17,11 @@ from webapp.accounts import views as accounts
 from webapp.audience import (
     consent_views,
     contact_views,
+    erasure,
     history,
     import_views,
     list_views,
+    person_views,
     quarantine_views,
     segment_kinds,
     segment_views,
@@ -43,6 +45,7 @@ from webapp.sending import domain_views, grant_views, limit_views
 from webapp.sending import views as relays
 from webapp.settings import Settings, use
 from webapp.tracking import conditions
+from webapp.tracking import erasure as tracking_erasure
 from webapp.tracking import views as tracking
 from webapp.web import errors, filters, health, htmx, i18n, live, login, logs, requests, security
 
@@ -72,6 +75,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     login.init_app(app, sessions)
     security.init_app(app)  # after login: who was signed out meanwhile is asked to sign in, not told of a token
     history.provide(received)
+    erasure.also(tracking_erasure.forget)
     for features in (segment_kinds, segments, conditions):
         features.provide()
     for blueprint in blueprints():
@@ -128,6 +132,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         insight.bp,
         import_views.bp,
         list_views.bp,
+        person_views.bp,
         tabs.bp,
         mailbox.bp,
         own.bp,

@@ -235,7 +235,7 @@ def test_the_suppression_list_is_added_to_and_left_with_a_reason(marketer):
     answer = marketer.post(
         "/suppression/add", data={"addresses": "a@x.no\nb@x.no nonsense", "reason": "Asked"}, follow_redirects=True
     )
-    assert "2 addresses are added." in answer.text
+    assert "2 entries are added." in answer.text
     assert "nonsense" in answer.text
     entry = suppression.of_address("a@x.no")
     assert entry is not None

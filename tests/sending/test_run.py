@@ -140,6 +140,18 @@ def test_who_unsubscribed_since_preparation_gets_nothing(go):
     assert state_of(order).state == "finished"
 
 
+def test_a_domain_that_was_suppressed_since_preparation_gets_nothing(go):
+    with ScriptedServer(good("PIPELINING")) as server:
+        order = make_order(6, port=server.port)
+        with transaction():
+            db.session.execute(text("UPDATE message SET email = 'P4@Blocked.example' WHERE seq = 4"))
+            db.session.add(Suppression(email_norm="@blocked.example", cause="manual", created_at=T0))
+        go(order)
+    figures = check_balance(order)
+    assert (figures.sent, figures.excluded_late) == (5, 1)
+    assert db.session.execute(text("SELECT seq, detail FROM message WHERE status = 6")).all() == [(4, "manual")]
+
+
 def test_a_lost_connection_leaves_one_message_unconfirmed_and_sends_the_rest(go):
     lost = []
 

@@ -45,6 +45,7 @@ ACTIONS: dict[str, Any] = {
     "contacts-imported": _l("Imported contacts"),
     "contacts-exported": _l("Exported contacts"),
     "contact-changed": _l("Changed a contact"),
+    "contact-exported": _l("Exported everything about a contact"),
     "contact-erased": _l("Erased a contact"),
     "contact-created": _l("Created a contact"),
     "contact-deleted": _l("Deleted a contact"),

@@ -70,6 +70,6 @@ def suppress(contact_id: int) -> Response:
     if not reason:
         flash(gettext("Say why: it is kept with the address."), "warn")
         return _back(found.id)
-    suppression.add(found.email_norm, reason=reason, by=person(), at=clock.now(), address=request.remote_addr)
+    suppression.add(found.email_norm, reason=reason, by=person(), at=clock.now())
     flash(gettext("%(address)s is never written to any more.", address=found.email), "ok")
     return _back(found.id)

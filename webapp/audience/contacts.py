@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from webapp.accounts import audit
 from webapp.accounts.models import User
-from webapp.audience import addresses, columns, search, suppression
+from webapp.audience import addresses, columns, erased, search, suppression
 from webapp.audience.models import Contact, Import, Subscription
 from webapp.audience.rows import MAX_VALUE
 from webapp.audience.search import Wanted
@@ -21,6 +21,9 @@ from webapp.words import _l
 MOST_ATTRIBUTES = 100
 MOST_LANGUAGES = 50
 COUNTED_AT_ONCE = 50_000
+ERASED = _l(
+    "The person with this address asked to be erased. To add them again, take the address off the suppression list."
+)
 DELETED = "contact deleted"  # source of a suppression that outlives its contact
 
 #: How many contacts there are and their languages by frequency, as PostgreSQL's own statistics have it.
@@ -198,6 +201,8 @@ def _fill(found: Contact, facts: Facts) -> None:
         raise Invalid(_l("%(told)s. %(mend)s.", told=told, mend=mend), field="email")
     if checked.reason and not (facts.first_name or facts.last_name or facts.external_id):
         raise Invalid(_l("Fill in the address, or at least a name."), field="email")
+    if checked.norm != found.email_norm and erased.is_erased(checked.norm):
+        raise Invalid(ERASED, field="email")
     _check_number(facts.external_id or None, but=found.id)
     if len(facts.attributes) > MOST_ATTRIBUTES:
         raise Invalid(_l("At most %(count)s attributes.", count=MOST_ATTRIBUTES), field="attributes")

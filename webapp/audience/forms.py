@@ -37,9 +37,14 @@ class TopicForm(Form):
 
 class SuppressForm(Form):
     addresses = TextAreaField(
-        _l("Addresses"),
-        validators=[DataRequired(_l("Write at least one address."))],
-        description=_l("One or many, on lines of their own or separated by spaces, commas or semicolons"),
+        _l("Addresses and domains"),
+        description=_l(
+            "One or many, on lines of their own or separated by spaces, commas or semicolons. "
+            "@example.org stands for all addresses of that domain"
+        ),
+    )
+    file = FileField(
+        _l("Or a file"), description=_l("Text or CSV, up to a million addresses; headings are passed over")
     )
     reason = LineField(_l("Reason"), validators=[DataRequired(_l("Say why.")), Length(max=300)])
 

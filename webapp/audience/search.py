@@ -5,7 +5,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, case, exists, func, not_, or_, select, text, union
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    text,
+    union,
+)
 
 from webapp.audience import search_indexes
 from webapp.audience.models import Contact, ContactTag, ListMember, Subscription, Suppression
@@ -128,16 +142,20 @@ ORDERS: dict[str, tuple[Any, ...]] = {
     "-added": (Contact.created_at.desc(), Contact.id.desc()),
 }
 
-_SUPPRESSED = exists().where(Suppression.email_norm == Contact.email_norm)
+#: The address is on the suppression list, or all of its domain is.
+SUPPRESSED = or_(
+    exists().where(Suppression.email_norm == Contact.email_norm),
+    exists().where(Suppression.email_norm == literal("@").concat(func.split_part(Contact.email_norm, "@", 2))),
+)
 _USABLE = Contact.email_norm.is_not(None)
 _WANTS = _subscription(Subscription.subscribed)
 _LEFT = _subscription(not_(Subscription.subscribed))
 _CONDITIONS: dict[str, ColumnElement[bool]] = {
-    "suppressed": _SUPPRESSED,
+    "suppressed": SUPPRESSED,
     "unusable": not_(_USABLE),
-    "subscribed": and_(_USABLE, not_(_SUPPRESSED), _WANTS),
-    "unsubscribed": and_(_USABLE, not_(_SUPPRESSED), not_(_WANTS), _LEFT),
-    "unasked": and_(_USABLE, not_(_SUPPRESSED), not_(_WANTS), not_(_LEFT)),
+    "subscribed": and_(_USABLE, not_(SUPPRESSED), _WANTS),
+    "unsubscribed": and_(_USABLE, not_(SUPPRESSED), not_(_WANTS), _LEFT),
+    "unasked": and_(_USABLE, not_(SUPPRESSED), not_(_WANTS), not_(_LEFT)),
 }
 
 
@@ -152,7 +170,7 @@ def status() -> ColumnElement[Any]:
     """Return the SQL expression of a contact's status."""
     return case(
         (not_(_USABLE), "unusable"),
-        (_SUPPRESSED, "suppressed"),
+        (SUPPRESSED, "suppressed"),
         (_WANTS, "subscribed"),
         (_LEFT, "unsubscribed"),
         else_="unasked",

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Numeric, and_, case, cast, exists, func, literal, not_, select
+from sqlalchemy import ColumnElement, Numeric, and_, case, cast, exists, func, literal, not_, or_, select
 
 from webapp.accounts.models import User
 from webapp.audience import lists, tags, topics
@@ -44,6 +44,7 @@ DATE = {
 }
 #: How many contacts are asked for the names of their attributes; more would be slow, and contacts are much alike.
 ASKED_FOR_ATTRIBUTES = 2_000
+_DOMAIN = func.split_part(Contact.email_norm, "@", 2)
 IS_NUMBER = r"^-?[0-9]{1,15}([.][0-9]{1,6})?$"
 IS_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}($|[T ])"
 
@@ -133,7 +134,10 @@ def _consent(subject: str, operator: str, _value: Any) -> ColumnElement[bool]:
 
 
 def _suppressed(_subject: str, operator: str, _value: Any) -> ColumnElement[bool]:
-    found = exists().where(Suppression.email_norm == Contact.email_norm).correlate(Contact)
+    found = or_(
+        exists().where(Suppression.email_norm == Contact.email_norm).correlate(Contact),
+        exists().where(Suppression.email_norm == literal("@").concat(_DOMAIN)).correlate(Contact),
+    ).self_group()
     return found if operator == "yes" else not_(found)
 
 

@@ -1,6 +1,8 @@
-"""The suppression list: addresses that are never written to, each with cause, source and date."""
+"""The suppression list: addresses and domains that are never written to, each with cause, source and date."""
 
-from collections.abc import Iterable, Sequence
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,26 +10,38 @@ from sqlalchemy import ColumnElement, Select, func, select, text, true
 
 from webapp.accounts import audit
 from webapp.accounts.models import User
-from webapp.audience import addresses, search
-from webapp.audience.models import Suppression
+from webapp.audience import addresses, erased, search
+from webapp.audience.models import Contact, Suppression
 from webapp.db import db
 from webapp.errors import Invalid, NotFound
 from webapp.words import LazyString, _l
 
 #: Causes, the strongest first: what a person asked for outweighs what a server answered.
 CAUSES: dict[str, LazyString] = {
+    "erased": _l("Erased on request"),
     "complaint": _l("Complaint"),
     "unsubscribed": _l("Unsubscribed"),
     "manual": _l("Blocked by hand"),
     "hard_bounce": _l("Hard bounce"),
 }
 MEANINGS: dict[str, LazyString] = {
+    "erased": _l("Everything about this person was erased. The address itself is not kept, only a mark to know it by."),
     "complaint": _l("Reported a message as unwanted."),
     "unsubscribed": _l("Asked for no more mail of any kind."),
     "manual": _l("Somebody here decided it."),
     "hard_bounce": _l("The receiving server said that the address does not exist."),
 }
-MOST_AT_ONCE = 10_000
+LIFTING: dict[str, LazyString] = {
+    "erased": _l("Only when the person asks for mail again, in a way that you can prove."),
+    "complaint": _l("Only when the person says so: another complaint harms the mail of everybody else."),
+    "unsubscribed": _l("Only when the person asks for mail again."),
+    "manual": _l("When the reason that was given holds no longer."),
+    "hard_bounce": _l("When the address is known to exist again."),
+}
+ON_REQUEST = "request"  # source of what a person has asked for
+MOST_AT_ONCE = 1_000_000
+_BATCH = 5_000
+_APART = re.compile(r"[\s,;]+")
 
 
 @dataclass(frozen=True)
@@ -57,24 +71,45 @@ def suppress(emails: Iterable[str], *, cause: str, source: str, at: datetime, by
     return sum(1 for row in rows if row.fresh)
 
 
-def add(given: str, *, reason: str, by: User, at: datetime, address: str | None = None) -> Added:
-    """Block addresses by hand: one or many, apart by line ends, spaces, commas or semicolons."""
-    words = [word for word in given.replace(",", " ").replace(";", " ").split() if word]
+def add(given: str, *, reason: str, by: User, at: datetime, from_file: bool = False) -> Added:
+    """Block addresses by hand, or domains written as @example.org: one or very many, apart by blanks, commas, semicolons.
+
+    Of a file, what has no @ is passed over: it is a heading, or another column.
+    """
+    words = [word.strip("\"'<>") for word in _APART.split(given) if word and ("@" in word or not from_file)]
     if not words:
         raise Invalid(_l("Write at least one address."), field="addresses")
     if len(words) > MOST_AT_ONCE:
         raise Invalid(_l("At most %(count)s addresses at once.", count=MOST_AT_ONCE), field="addresses")
-    keys = {word: addresses.key(word.strip("<>")) for word in words}
-    good = sorted({key for key in keys.values() if key})
+    good, refused, new = set[str](), list[str](), 0
+    for batch in _batches(words):
+        keys = {word: key_of(word) for word in batch}
+        refused += [word for word, key in keys.items() if key is None]
+        fresh = {key for key in keys.values() if key} - good
+        new += suppress(sorted(fresh), cause="manual", source=reason, at=at, by=by)
+        good |= fresh
     if not good:
         raise Invalid(_l("None of this is an address."), field="addresses")
-    new = suppress(good, cause="manual", source=reason, at=at, by=by)
-    audit.record("suppression-added", by=by, at=at, address=address, count=new, reason=reason)
-    return Added(new, len(good) - new, [word for word, key in keys.items() if key is None])
+    audit.record("suppression-added", by=by, at=at, count=new, reason=reason)
+    return Added(new, len(good) - new, refused)
 
 
-def remove(suppression_id: int, *, reason: str, by: User, at: datetime, address: str | None = None) -> str:
-    """Take an address off the list, which is written to the audit log with the reason; return the address."""
+def key_of(word: str) -> str | None:
+    """Return what is kept of an address, or of a domain written as @example.org; None when it is neither."""
+    if not word.startswith("@"):
+        return addresses.key(word)
+    key = addresses.key(f"all{word}")
+    return key.removeprefix("all") if key else None
+
+
+def _batches(words: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(words), _BATCH):
+        time.sleep(0)  # let the other requests of this process have their turn
+        yield words[start : start + _BATCH]
+
+
+def remove(suppression_id: int, *, reason: str, by: User, at: datetime) -> str:
+    """Take an entry off the list, which is written to the audit log with the reason; return what it was about."""
     found = get(suppression_id)
     if not reason.strip():
         raise Invalid(_l("Say why this address may be written to again."), field="reason")
@@ -84,7 +119,6 @@ def remove(suppression_id: int, *, reason: str, by: User, at: datetime, address:
         at=at,
         object_type="suppression",
         object_id=found.id,
-        address=address,
         email=found.email_norm,
         cause=found.cause,
         reason=reason.strip(),
@@ -102,10 +136,21 @@ def get(suppression_id: int) -> Suppression:
 
 
 def of_address(email_norm: str | None) -> Suppression | None:
-    """Return the entry of an address, if there is one."""
+    """Return the entry that covers an address: its own, else that of its domain."""
     if email_norm is None:
         return None
-    return db.session.scalars(select(Suppression).where(Suppression.email_norm == email_norm)).one_or_none()
+    covering = Suppression.email_norm.in_([email_norm, "@" + email_norm.rpartition("@")[2]])
+    own_first = Suppression.email_norm.startswith("@")
+    return db.session.scalars(select(Suppression).where(covering).order_by(own_first).limit(1)).one_or_none()
+
+
+def reach(found: Suppression) -> int:
+    """Count the contacts that an entry keeps from being written to."""
+    if found.email_norm.startswith("@"):
+        mine = func.split_part(Contact.email_norm, "@", 2) == found.email_norm[1:]
+    else:
+        mine = Contact.email_norm == found.email_norm
+    return db.session.scalar(select(func.count()).select_from(Contact).where(mine)) or 0
 
 
 def find(*, q: str, cause: str, limit: int, offset: int = 0) -> Sequence[tuple[Suppression, str | None]]:
@@ -141,8 +186,11 @@ def _begins(q: str) -> ColumnElement[bool]:
     word = q.strip().lower()
     if not word:
         return true()
+    domain = func.split_part(Suppression.email_norm, "@", 2)
     if word.startswith("@"):
-        return func.split_part(Suppression.email_norm, "@", 2).like(search.beginning(word[1:]), escape="\\")
-    return Suppression.email_norm.like(search.beginning(word), escape="\\") | func.split_part(
-        Suppression.email_norm, "@", 2
-    ).like(search.beginning(word), escape="\\")
+        return domain.like(search.beginning(word[1:]), escape="\\")
+    found = Suppression.email_norm.like(search.beginning(word), escape="\\") | domain.like(
+        search.beginning(word), escape="\\"
+    )
+    whole = addresses.key(word)
+    return found | (Suppression.email_norm == erased.digest(whole)) if whole else found

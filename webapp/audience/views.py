@@ -53,6 +53,7 @@ def source_word(source: str) -> str:
     if number != source and number.isdecimal():
         return str(gettext("delivery %(number)s", number=number))
     known = {subscriptions.BY_HAND: gettext("by hand"), contacts.DELETED: gettext("contact deleted")}
+    known[suppression.ON_REQUEST] = gettext("request of the person")
     return str(known.get(source, source))
 
 

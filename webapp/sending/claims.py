@@ -82,7 +82,9 @@ _ROWS = f"""
     )
     SELECT seq, email, CAST("values" AS text), attempts,
         (SELECT count(*) FROM m) > (SELECT count(*) FROM contact WHERE id = ANY(ARRAY(SELECT contact_id FROM m)))
-        OR EXISTS (SELECT FROM suppression WHERE email_norm = ANY(ARRAY(SELECT lower(email) FROM m)))
+        OR EXISTS (SELECT FROM suppression WHERE email_norm = ANY(ARRAY(
+            SELECT lower(email) FROM m UNION ALL SELECT DISTINCT lower('@' || split_part(email, '@', 2)) FROM m
+        )))
         OR EXISTS (
             SELECT FROM subscription
             WHERE topic_id = :topic AND contact_id = ANY(ARRAY(SELECT contact_id FROM m)) AND NOT subscribed
@@ -96,12 +98,14 @@ _LATE = f"""
         SELECT m.seq, CASE
             WHEN k.id IS NULL THEN 'erased'
             WHEN s.cause IS NOT NULL THEN s.cause
+            WHEN d.cause IS NOT NULL THEN d.cause
             WHEN w.subscribed IS FALSE THEN 'unsubscribed'
         END AS cause
         FROM {{table}} m
         LEFT JOIN contact k ON k.id = m.contact_id
         LEFT JOIN suppression s ON s.email_norm =
             CASE WHEN octet_length(m.email) = char_length(m.email) THEN lower(m.email) ELSE k.email_norm END
+        LEFT JOIN suppression d ON d.email_norm = lower('@' || split_part(m.email, '@', 2))
         LEFT JOIN subscription w ON w.topic_id = :topic AND w.contact_id = m.contact_id
         WHERE m.delivery_id = :delivery AND m.status = :status AND m.seq = {SEQS}
     ) AS looked_at WHERE cause IS NOT NULL
