@@ -13,7 +13,7 @@ DAY = timedelta(days=1)
 
 
 def _fail(times: int, *, every: timedelta, email: str = "full@x.example") -> list[int]:
-    return [quarantine.failed([email], at=T0 + number * every, detail="452 mailbox full") for number in range(times)]
+    return [quarantine.failed({email: "452 mailbox full"}, at=T0 + number * every) for number in range(times)]
 
 
 @pytest.mark.usefixtures("database")
@@ -35,7 +35,7 @@ def test_many_failures_within_a_few_days_are_not_enough() -> None:
 def test_a_message_that_arrives_breaks_the_row_of_failures() -> None:
     _fail(4, every=5 * DAY)
     quarantine.arrived(["full@x.example", "other@x.example"])
-    assert quarantine.failed(["full@x.example"], at=T0 + 20 * DAY) == 0
+    assert quarantine.failed({"full@x.example": ""}, at=T0 + 20 * DAY) == 0
     assert quarantine.of_address("full@x.example").failures == 1
 
 
@@ -44,7 +44,7 @@ def test_a_failure_after_the_quarantine_leads_back_into_it() -> None:
     _fail(5, every=4 * DAY)
     later = T0 + 60 * DAY
     assert quarantine.count(at=later) == 0
-    assert quarantine.failed(["full@x.example"], at=later) == 1
+    assert quarantine.failed({"full@x.example": ""}, at=later) == 1
     assert quarantine.of_address("full@x.example").until == later + quarantine.LASTS
 
 
@@ -52,7 +52,7 @@ def test_an_address_is_let_out_by_hand_by_those_who_may(as_role) -> None:
     client = as_role("Marketer")
     with transaction():
         for number in range(5):
-            quarantine.failed(["full@x.example"], at=clock.now() - (20 - number * 4) * DAY, detail="452 mailbox full")
+            quarantine.failed({"full@x.example": "452 mailbox full"}, at=clock.now() - (20 - number * 4) * DAY)
     page = client.get("/quarantine").text
     assert "full@x.example" in page
     assert "452 mailbox full" in page

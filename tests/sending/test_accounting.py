@@ -6,6 +6,7 @@ from sqlalchemy import text
 from tests.fixtures import T0
 from tests.sending.orders import check_balance, make_order, statuses
 from webapp import ids
+from webapp.audience import quarantine
 from webapp.audience.models import Contact, Suppression
 from webapp.db import db, transaction
 from webapp.deliveries import preparation_freeze
@@ -117,3 +118,18 @@ def test_a_hard_bounce_does_not_weaken_what_is_known_of_an_address(database, bef
 def test_small_deliveries_are_shared_in_small_chunks_and_large_ones_in_large():
     assert preparation_freeze.chunk_size(50) == 100
     assert preparation_freeze.chunk_size(1_000_000) == 500
+
+
+def test_an_address_that_stays_out_of_reach_is_counted_until_a_message_arrives(database):
+    order = make_order(3)
+    claim = take(order)
+    full = {"outcome": Outcome.FAILED, "code": 452, "detail": "4.2.2 mailbox full", "kind": Kind.SOFT}
+    refused = {"outcome": Outcome.FAILED, "code": 550, "detail": "5.7.1 policy", "kind": Kind.POLICY}
+    results = [sent(row, **change) for row, change in zip(claim.rows, (full, refused, {}), strict=True)]
+    with transaction():
+        quarantine.failed({"p2@example.com": "4.2.2 mailbox full"}, at=T0)
+    write(order, claim, results)
+    counted = quarantine.of_address("p0@example.com")
+    assert (counted.failures, counted.detail) == (1, "4.2.2 mailbox full")
+    assert quarantine.of_address("p1@example.com") is None
+    assert quarantine.of_address("p2@example.com") is None

@@ -4,10 +4,10 @@ A message counts as a failure once all its attempts were refused for a passing r
 suppression: nothing was said by the person, and the address may come back by itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, exists, func, select, text
 
 from webapp.accounts import audit
 from webapp.accounts.models import User
@@ -22,20 +22,27 @@ OVER = timedelta(days=14)
 LASTS = timedelta(days=30)
 
 
-def failed(emails: Sequence[str], *, at: datetime, detail: str = "") -> int:
-    """Count a failure of each of these normalised addresses; return how many are in quarantine from now on."""
+def failed(answers: Mapping[str, str], *, at: datetime) -> int:
+    """Count a failure of each normalised address, given with its last answer; return how many are in quarantine now."""
     rows = db.session.execute(
         text("""
             INSERT INTO quarantine AS q (email_norm, failures, first_failed_at, last_failed_at, detail)
-            SELECT DISTINCT key, 1, CAST(:at AS timestamptz), CAST(:at AS timestamptz), :detail
-            FROM unnest(CAST(:keys AS text[])) AS key ORDER BY key
+            SELECT key, 1, CAST(:at AS timestamptz), CAST(:at AS timestamptz), detail
+            FROM unnest(CAST(:keys AS text[]), CAST(:details AS text[])) AS given (key, detail) ORDER BY key
             ON CONFLICT (email_norm) DO UPDATE SET
-                failures = q.failures + 1, last_failed_at = :at, detail = :detail,
+                failures = q.failures + 1, last_failed_at = :at, detail = excluded.detail,
                 until = CASE WHEN q.failures + 1 >= :most AND CAST(:at AS timestamptz) - q.first_failed_at >= :over
                     THEN :at + CAST(:lasts AS interval) END
             RETURNING q.until IS NOT NULL AS caught
         """),
-        {"keys": list(emails), "at": at, "detail": detail[:500], "most": FAILURES, "over": OVER, "lasts": LASTS},
+        {
+            "keys": list(answers),
+            "details": [detail[:500].replace("\0", "") for detail in answers.values()],
+            "at": at,
+            "most": FAILURES,
+            "over": OVER,
+            "lasts": LASTS,
+        },
     )
     return sum(row.caught for row in rows)
 
@@ -46,6 +53,11 @@ def arrived(emails: Sequence[str]) -> None:
         text("DELETE FROM quarantine q USING unnest(CAST(:keys AS text[])) AS key WHERE q.email_norm = key"),
         {"keys": list(emails)},
     )
+
+
+def in_use() -> bool:
+    """Say whether failures of any address are known."""
+    return bool(db.session.scalar(select(exists(select(Quarantine.email_norm)))))
 
 
 def of_address(email_norm: str | None) -> Quarantine | None:

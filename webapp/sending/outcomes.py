@@ -10,13 +10,12 @@ from uuid import UUID
 
 from sqlalchemy import TextClause, text
 
-from webapp.audience import suppression
 from webapp.db import db
 from webapp.deliveries import ledger, partitions
 from webapp.deliveries.states import Outcome
 from webapp.events import announce
 from webapp.mail.replies import Kind
-from webapp.sending import claims, events
+from webapp.sending import claims, consequences, events
 from webapp.sending.claims import Order, Piece
 from webapp.sending.ranges import SEQS, ranges
 
@@ -73,7 +72,13 @@ def record(order: Order, batch: Batch, *, token: UUID, started_at: datetime, at:
         others = [result for result in settled if result.seq in written]
         counts.update(_COUNTER[result.outcome] for result in others)
         _plan_retries(order, others, at=at)
-        _suppress(order, others, at=at)
+    consequences.follow(
+        order,
+        accepted=[seq for seqs in accepted.values() for seq in seqs],
+        gone=[one.seq for one in others if one.outcome is Outcome.FAILED and one.kind is Kind.HARD],
+        unreached={one.seq: one.detail for one in others if one.outcome is Outcome.FAILED and one.kind is Kind.SOFT},
+        at=at,
+    )
     _shrink([piece for piece in batch.remaining if piece.chunk_id in owned])
     ledger.shift(order.delivery_id, at=at, sending=-counts.total(), **counts)
     announce("delivery", order.delivery_id)
@@ -197,23 +202,6 @@ def add_chunk(delivery_id: int, *, seqs: Sequence[int], retrying: bool, not_befo
             "due": not_before,
         },
     )
-
-
-def _suppress(order: Order, results: Iterable[Result], *, at: datetime) -> None:
-    """An address that does not exist is never written to again."""
-    gone = [result.seq for result in results if result.outcome is Outcome.FAILED and result.kind is Kind.HARD]
-    if not gone:
-        return
-    table = partitions.name("message", order.preparation_id)
-    keys = db.session.scalars(
-        text(f"""
-            SELECT DISTINCT coalesce(c.email_norm, lower(m.email)) AS key
-            FROM {table} m LEFT JOIN contact c ON c.id = m.contact_id AND lower(c.email) = lower(m.email)
-            WHERE m.delivery_id = :delivery AND m.seq = ANY(:seqs) ORDER BY key
-        """),
-        {"delivery": order.delivery_id, "seqs": gone},
-    )
-    suppression.suppress(keys, cause="hard_bounce", source=f"delivery {order.delivery_id}", at=at)
 
 
 def _shrink(pieces: Sequence[Piece]) -> None:
