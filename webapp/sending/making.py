@@ -120,7 +120,8 @@ class Maker:
             plain = text.encode()
             pair = plain, plain
         else:
-            pair = value(text), value(str(escape(text)))
+            plain, marked = value(text), str(escape(text))
+            pair = plain, plain if marked == text else value(marked)
         if len(self._known) >= _MOST_KNOWN:
             self._known = {}
         self._known[text] = pair
