@@ -5,7 +5,7 @@ import json
 import os
 import sys
 
-NAMES = ("send", "search", "accounting")
+NAMES = ("send", "search", "accounting", "prepare")
 
 
 def main(names):

@@ -73,6 +73,8 @@ def test_each_excluded_contact_has_the_first_cause_that_fires_and_all_causes_are
         "address_invalid": 1,
         "suppressed": 1,
         "not_subscribed": 2,
+        "no_consent": 0,
+        "quarantined": 0,
         "duplicate": 1,
         "personalisation_failed": 0,
     }
@@ -192,26 +194,42 @@ def test_a_stopped_preparation_leaves_nothing_behind(make_delivery, prepare):
     assert tables() == []
 
 
-def test_stopping_in_the_middle_leaves_nothing_behind(make_delivery, prepare, monkeypatch):
+@pytest.mark.parametrize(
+    ("part", "verb"),
+    [
+        ("targeting", "resolve_target"),
+        ("targeting", "apply_rules"),
+        ("preparation_fill", "fill"),
+        ("personalise", "prove"),
+        ("preparation_check", "control"),
+        ("preparation_freeze", "seal"),
+        ("preparation_freeze", "account"),
+        ("preparation_freeze", "fingerprint"),
+    ],
+)
+def test_stopping_at_any_stage_leaves_nothing_behind(make_delivery, prepare, monkeypatch, part, verb):
     delivery = make_delivery()
     with transaction():
         preparation_id = preparation.prepare(delivery.id, by=prepare.by, at=T0)
-    fill = preparation_run.preparation_freeze.fill
+    whole = getattr(getattr(preparation_run, part), verb)
 
     def stopped_meanwhile(*args, **kwargs):
-        fill(*args, **kwargs)
+        found = whole(*args, **kwargs)
         db.session.execute(text("UPDATE preparation SET status = 'stopped' WHERE id = :id"), {"id": preparation_id})
+        return found
 
-    monkeypatch.setattr(preparation_run.preparation_freeze, "fill", stopped_meanwhile)
+    monkeypatch.setattr(getattr(preparation_run, part), verb, stopped_meanwhile)
     assert preparation_run.run(preparation_id, base_url="https://s.example", moment=lambda: T0) == "stopped"
     assert tables() == []
+    assert db.session.query(Chunk).count() == 0
+    assert db.session.query(Link).count() == 0
     assert ledger.read(delivery.id).targeted == 0
 
 
 def tables() -> list[str]:
     rows = db.session.execute(
         text(
-            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^(message|exclusion|target|verdict)_[0-9]+$'"
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^(message|exclusion|target|verdict|wanted)_[0-9]+$'"
         )
     )
     return [row.relname for row in rows]

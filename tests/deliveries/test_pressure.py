@@ -4,9 +4,10 @@ import pytest
 
 from tests.fixtures import T0
 from tests.sent import make
+from webapp import clock
 from webapp.audience.models import ListMember
 from webapp.db import db, transaction
-from webapp.deliveries import preparation, pressure
+from webapp.deliveries import preparation, pressure, rulebook
 from webapp.deliveries.models import ExclusionCount, Message, Reach
 from webapp.rules import typologies
 from webapp.rules.filtering import Pressed
@@ -125,3 +126,28 @@ def test_a_preparation_leaves_out_who_has_got_enough_and_writes_down_whom_it_rea
     with transaction():
         preparation.void(delivery.id, preparation_id=delivery.preparation_id)
     assert db.session.query(Reach).filter_by(delivery_id=delivery.id).count() == 0
+
+
+def test_schedule_tells_who_would_get_too_many_on_the_chosen_day_and_takes_a_second_ok(
+    make_delivery, went_out, prepare, make_user, as_role
+):
+    admin = make_user("Administrator")
+    with transaction():
+        values = {"level": "info", "active": True, "name": "", "messages": 1, "days": 3}
+        typologies.add_rule(typologies.standard(), "pressure", values, by=admin, at=T0)
+    delivery = make_delivery(size=10)
+    members = sorted(row.contact_id for row in db.session.query(ListMember))
+    then = clock.now() + 20 * DAY
+    went_out(then, audience="later", contacts=members[:3], state="scheduled")
+    assert prepare(delivery) == "done"
+    assert [rulebook.too_many_on(delivery, when=then + off * DAY) for off in (-3, -2, 2, 3)] == [0, 3, 3, 0]
+    browser, found = as_role("Delivery supervisor"), preparation.current(delivery)
+    asked = {"count": found.to_deliver, "fingerprint": found.fingerprint, "zone": "UTC", "time": "09:00"}
+    asked["date"] = then.date().isoformat()
+    page = browser.post(f"/deliveries/{delivery.id}/confirm/schedule", data=asked)
+    assert page.status_code == 422
+    assert "3 recipients would get more messages around this day" in page.get_data(as_text=True)
+    again = browser.post(f"/deliveries/{delivery.id}/confirm/schedule", data={**asked, "pressure_seen": asked["date"]})
+    assert again.status_code < 400
+    db.session.expire_all()
+    assert delivery.state == "scheduled"

@@ -91,7 +91,7 @@ def tables():
     with transaction():
         rows = db.session.execute(
             text(
-                "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^(message|exclusion|target|verdict)_[0-9]+$'"
+                "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^(message|exclusion|target|verdict|wanted)_[0-9]+$'"
             )
         )
         return sorted(row.relname for row in rows)

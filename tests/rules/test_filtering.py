@@ -1,12 +1,13 @@
 """Each rule by table, and what their order decides, on contacts that stand on one list."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from tests.fixtures import T0
-from webapp.audience.models import Contact, ContactList, ListMember, Subscription, Suppression
+from webapp.audience.models import Consent, Contact, ContactList, ListMember, Quarantine, Subscription, Suppression
 from webapp.db import db, transaction
 from webapp.rules import typologies
 from webapp.rules.filtering import Pressed, Rule, applied, judged
@@ -25,7 +26,14 @@ def add(database, topic):
         everybody = ContactList(name="Everybody", created_at=T0)
         db.session.add(everybody)
 
-    def one(email: str | None, *, norm: str | None = "", subscribed: bool | None = True, **columns: Any) -> int:
+    def one(
+        email: str | None,
+        *,
+        norm: str | None = "",
+        subscribed: bool | None = True,
+        consent: bool | None = None,
+        **columns: Any,
+    ) -> int:
         with transaction():
             person = Contact(email=email, email_norm=(email or "").lower() or None if norm == "" else norm, **columns)
             db.session.add(person)
@@ -34,6 +42,9 @@ def add(database, topic):
             if subscribed is not None:
                 values = {"subscribed": subscribed, "changed_at": T0, "source": "test"}
                 db.session.add(Subscription(topic_id=topic.id, contact_id=person.id, **values))
+            if consent is not None:
+                values = {"given": consent, "changed_at": T0, "source": "test"}
+                db.session.add(Consent(topic_id=topic.id, contact_id=person.id, **values))
         return person.id
 
     return one
@@ -42,8 +53,8 @@ def add(database, topic):
 @pytest.fixture
 def judge(topic):
     def run(*rules: Rule, delivery_id: int = 7) -> dict[int, tuple[str | None, str | None]]:
-        query, params = judged(rules, target=TARGET, values="'{}'::jsonb")
-        rows = db.session.execute(text(query), {**params, "topic_id": topic.id, "delivery_id": delivery_id})
+        query, params = judged(rules, target=TARGET)
+        rows = db.session.execute(text(query), {**params, "topic_id": topic.id, "delivery_id": delivery_id, "at": T0})
         return {row.contact_id: (row.cause, row.detail) for row in rows}
 
     return run
@@ -58,6 +69,9 @@ def judge(topic):
         ("suppressed", {}, {"email": "gone@x.example"}, "complaint"),
         ("not_subscribed", {}, {"email": "no@x.example", "subscribed": False}, None),
         ("not_subscribed", {}, {"email": "never@x.example", "subscribed": None}, None),
+        ("suppressed", {}, {"email": "who@barred.example"}, "manual"),
+        ("no_consent", {"consent": "withdrawn"}, {"email": "took@x.example", "consent": False}, None),
+        ("quarantined", {}, {"email": "full@x.example"}, "2026-11-26"),
         ("excluded_domains", {"domains": ["rival.example"]}, {"email": "Eve@Rival.example"}, "rival.example"),
         ("excluded_addresses", {"addresses": ["eve@x.example"]}, {"email": "Eve@x.example"}, None),
         ("control_group", {"percent": 100}, {"email": "eve@x.example"}, None),
@@ -67,11 +81,24 @@ def judge(topic):
 def test_a_rule_leaves_out_whom_it_asks_for_and_nobody_else(add, judge, kind, params, contact, detail):
     with transaction():
         db.session.add(Suppression(email_norm="gone@x.example", cause="complaint", created_at=T0))
-    stays = add("ann@other.example")
+        db.session.add(Suppression(email_norm="@barred.example", cause="manual", created_at=T0))
+        for name, until in (("full", T0 + timedelta(days=7)), ("ann", T0)):
+            failed = {"failures": 3, "first_failed_at": T0, "last_failed_at": T0, "until": until}
+            db.session.add(Quarantine(email_norm=f"{name}@x.example", **failed))
+    stays = add("ann@x.example")
     leaves = add(**contact)
     found = judge(rule(kind, **params))
     assert found[leaves] == (kind, detail)
     assert found[stays][0] is None or kind == "control_group"
+
+
+def test_who_was_never_asked_has_no_consent_only_if_that_is_wanted(add, judge):
+    yes, no, never = (add(f"{n}@x.example", consent=given) for n, given in enumerate((True, False, None)))
+    withdrawn = judge(rule("no_consent", consent="withdrawn"))
+    assert {one for one, (cause, _detail) in withdrawn.items() if cause} == {no}
+    none = judge(rule("no_consent", consent="none"))
+    assert {one for one, (cause, _detail) in none.items() if cause} == {no, never}
+    assert none[yes] == (None, None)
 
 
 def test_of_the_same_address_the_first_stays_and_the_others_name_it(add, judge):
@@ -151,5 +178,5 @@ def test_the_control_group_has_its_size_and_is_the_same_each_time_but_not_in_eac
 
 def test_the_standard_typology_has_the_rules_that_are_built_in(database):
     assert [one.kind for one in applied(typologies.standard())] == [
-        kind.code for kind in KINDS.values() if kind.built_in
+        kind.code for kind in KINDS.values() if kind.built_in and not kind.checks
     ]

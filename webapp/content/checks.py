@@ -4,9 +4,11 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from selectolax.lexbor import LexborHTMLParser
 
+from webapp.content import contrast
 from webapp.content.findings import Finding
 from webapp.content.limits import (
     HTML_ERROR_BYTES,
@@ -20,6 +22,7 @@ from webapp.content.render import Compiled, compile_content, content_fields
 from webapp.content.slots import take, without
 
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
+_LOCAL = {"localhost", "127.0.0.1", "::1"}
 _TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
 
@@ -146,6 +149,9 @@ def _unsubscribe(draft: Draft, used: Mapping[str, Collection[str]], compiled: Co
         yield Finding("unsubscribe_html", "error", "html")
     if draft.text.strip() and "unsubscribe_url" not in used["text"]:
         yield Finding("unsubscribe_text", "error", "text")
+    base = urlsplit(draft.base_url)
+    if base.scheme != "https" and base.hostname not in _LOCAL:  # nothing leaves a machine that is tried out
+        yield Finding("one_click", "warning", "html")
 
 
 def _links(draft: Draft, compiled: Compiled) -> Iterator[Finding]:
@@ -173,6 +179,7 @@ def _html(html: str) -> Iterator[Finding]:
     root = tree.css_first("html")
     if root is None or not root.attributes.get("lang"):
         yield Finding("language", "warning", "html")
+    yield from contrast.findings(tree)
     if tree.css_first("script, form, iframe, object, embed") is not None:
         yield Finding("active", "warning", "html")
 

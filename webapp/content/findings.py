@@ -49,6 +49,10 @@ WORDS = {
         _l("Add a link whose address is the merge field unsubscribe_url."),
     ),
     "unsubscribe_text": (_l("The text part has no unsubscribe link"), _l("Add the merge field unsubscribe_url.")),
+    "one_click": (
+        _l("Mail programs cannot offer to unsubscribe by one click"),
+        _l("The address of Sendoff does not begin with https. Large mailbox providers ask for it."),
+    ),
     "link_empty": (_l("The link “%(label)s” has no address"), _l("Readers could not follow it.")),
     "link_relative": (
         _l("The link “%(label)s” has an incomplete address"),
@@ -78,6 +82,10 @@ WORDS = {
         _l("“%(source)s” must begin with https://"),
     ),
     "language": (_l("The language of the message is not set"), _l("Add lang to the html element, for screen readers.")),
+    "contrast": (
+        _l("Text that is hard to tell from its background: %(count)s"),
+        _l("“%(text)s” is %(colour)s on %(background)s, %(ratio)s to 1. It should be 4.5 to 1."),
+    ),
     "active": (
         _l("Scripts, forms or frames do not work in mail"),
         _l("They are left out when the message is prepared."),

@@ -12,7 +12,7 @@ from webapp import clock
 from webapp.accounts.models import User
 from webapp.accounts.rights import Right
 from webapp.db import db
-from webapp.deliveries import approval, confirm, facts, ledger, preparation, reasons, schedule
+from webapp.deliveries import approval, confirm, facts, ledger, preparation, reasons, rulebook, schedule
 from webapp.deliveries.access import get_delivery
 from webapp.deliveries.actions import note, shown_count
 from webapp.deliveries.forms import ScheduleForm
@@ -122,6 +122,10 @@ def save_schedule(delivery_id: int) -> Response:
         if found.clock_change and form.change_seen.data != local.isoformat():
             form.change_seen.process_data(local.isoformat())
             return shown(delivery, "schedule", status=422, form=form, clock_change=found.clock_change, meant=found.when)
+        day = found.when.date().isoformat()
+        if form.pressure_seen.data != day and (pressed := rulebook.too_many_on(delivery, when=found.when)):
+            form.pressure_seen.process_data(day)
+            return shown(delivery, "schedule", status=422, form=form, clock_change="", pressed=pressed)
         schedule.schedule(
             delivery_id,
             when=found.when,

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Select, func, select
 
+from webapp import settings
 from webapp.audience.models import Contact, ListMember, Subscription
 from webapp.content.checks import Checked, Draft, check
 from webapp.content.findings import Finding
@@ -12,7 +13,9 @@ from webapp.db import db
 from webapp.deliveries import target
 from webapp.deliveries.models import Delivery, Preparation, Proof
 from webapp.deliveries.preparation_check import known_to, usable_relay
+from webapp.deliveries.rulebook import typology_of
 from webapp.deliveries.steps import Facts
+from webapp.rules.control import controlled
 
 #: How many contacts are asked for the names of their attributes; more would be slow, and lists are much alike.
 ASKED_FOR_ATTRIBUTES = 2_000
@@ -48,8 +51,10 @@ def check_delivery(delivery: Delivery, **changes: Any) -> Checked:
     """Run the content checks over a delivery, as it is or with some of its parts changed."""
     parts = ("subject", "preheader", "html", "text", "from_name", "from_address", "reply_to", "tracking")
     values = {part: getattr(delivery, part) for part in parts}
-    draft = Draft(**{**values, **changes})
-    return check(dataclasses.replace(draft, known=known_to(draft)))
+    draft = Draft(**{"base_url": settings.current().base_url, **values, **changes})
+    checked = check(dataclasses.replace(draft, known=known_to(draft)))
+    checked.findings = controlled(checked.findings, typology_of(delivery))
+    return checked
 
 
 def _setup(delivery: Delivery) -> list[Finding]:

@@ -190,6 +190,7 @@ class ScheduleForm(Form):
         validators=[Optional()],
     )
     change_seen = HiddenField()
+    pressure_seen = HiddenField()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

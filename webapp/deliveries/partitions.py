@@ -17,11 +17,20 @@ def name(table: str, preparation_id: int) -> str:
     return f"{table}_{int(preparation_id)}"
 
 
+def storage(table: str) -> str:
+    """Return how a partition of this table is stored, as CREATE TABLE takes it."""
+    return _STORAGE[table]
+
+
 def create(preparation_id: int) -> None:
-    """Create the two tables of a preparation, not attached yet and without indexes, to be filled in bulk."""
-    for table, storage in _STORAGE.items():
+    """Create the two tables of a preparation, not attached yet and without indexes, to be filled in bulk.
+
+    What an earlier try of the same preparation has filled goes.
+    """
+    for table in _STORAGE:
         part = name(table, preparation_id)
-        db.session.execute(text(f"CREATE TABLE {part} (LIKE {table} INCLUDING DEFAULTS) {storage}"))
+        db.session.execute(text(f"DROP TABLE IF EXISTS {part}"))
+        db.session.execute(text(f"CREATE TABLE {part} (LIKE {table} INCLUDING DEFAULTS) {storage(table)}"))
 
 
 def attach(preparation_id: int, *, delivery_id: int) -> None:

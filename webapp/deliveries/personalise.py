@@ -1,76 +1,92 @@
 """Proving that every message can be made: by making each once, or, where a template only shows plain fields, by argument.
 
 A template that only fills in fields cannot fail for a value that is text, a number or yes/no; how long the result can
-become is bounded by its parts. Both are asked of all recipients at once in SQL; some messages are made all the same.
+become is bounded by its parts. Both are known of all recipients at once from SQL; some messages are made all the same.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
 from jinja2 import nodes
-from sqlalchemy import text
 
 from webapp.content.limits import HTML_ERROR_BYTES
-from webapp.content.problems import TemplateProblem
+from webapp.content.making import Made, make
 from webapp.content.render import Compiled
 from webapp.content.sandbox import parse
-from webapp.db import db
-from webapp.deliveries.preparation_target import to_personalise, verdict_table
+from webapp.db import driver
+from webapp.deliveries import partitions
+from webapp.deliveries.makers import Makers, processors
+from webapp.deliveries.preparation_fill import Filled
 from webapp.deliveries.report import Report
 
 SAMPLE = 500  # messages that are made even where the argument holds
+BATCH = 500
+BY_ONE = 4_000  # so many messages are made by this process before others are worth starting
 WIDEST = 9  # characters that one byte of a value can become: percent-encoded, three for each of three
 _INTERNAL = ("_click", "_open")
 _PLAIN = (nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.Filter)
 _PLAIN_FILTERS = frozenset({"default", "upper", "lower", "capitalize", "title", "trim", "urlencode"})
 
 
-@dataclass(slots=True)
-class Proof:
-    """What came of it: how many messages were made, which could not be, and the largest HTML part in characters."""
-
-    made: int = 0
-    failed: dict[int, str] = field(default_factory=dict)
-    largest: int = 0
-    by_argument: bool = False
-
-
-def prove(preparation_id: int, *, compiled: Compiled, report: Report) -> Proof:
-    """Prove all messages of a preparation; the count of those that are proven goes to the report."""
-    proof = Proof(by_argument=_plain_for_all(preparation_id, compiled=compiled))
-    for batch in to_personalise(preparation_id, most=SAMPLE if proof.by_argument else None):
-        _make(batch, compiled=compiled, proof=proof)
-        report.progress(proof.made + len(proof.failed))
-    return proof
+def prove(preparation_id: int, *, compiled: Compiled, filled: Filled, report: Report) -> Made:
+    """Prove all messages of a preparation; where they are made, the count of those goes to the report."""
+    if holds_for_all(compiled, filled):
+        made = Made()
+        for batch in _frozen(preparation_id, most=SAMPLE):
+            made += make(batch, compiled=compiled)
+        report.check()
+        return made
+    if filled.messages <= BY_ONE or processors() == 1:
+        return _by_one(preparation_id, compiled=compiled, report=report)
+    return _by_many(preparation_id, compiled=compiled, report=report)
 
 
-def _make(batch: list[tuple[int, dict[str, Any]]], *, compiled: Compiled, proof: Proof) -> None:
-    for contact_id, values in batch:
-        try:
-            rendered = compiled.render(values)
-        except TemplateProblem as problem:
-            proof.failed[contact_id] = str(problem)
-        else:
-            proof.made += 1
-            proof.largest = max(proof.largest, len(rendered.html))
+def _by_one(preparation_id: int, *, compiled: Compiled, report: Report) -> Made:
+    made = Made()
+    for batch in _frozen(preparation_id):
+        made += make(batch, compiled=compiled)
+        report.progress(made.count + len(made.failed))
+    return made
 
 
-def _plain_for_all(preparation_id: int, *, compiled: Compiled) -> bool:
+def _by_many(preparation_id: int, *, compiled: Compiled, report: Report) -> Made:
+    with Makers(compiled.frozen, number=processors()) as makers:
+        for batch in _frozen(preparation_id):
+            makers.give(batch)
+            report.progress(makers.done)
+        return makers.result()
+
+
+def _frozen(preparation_id: int, *, most: int | None = None) -> Iterator[bytes]:
+    """Yield the frozen messages in batches, as COPY writes them: a line for each, number of the contact, tab, values."""
+    limit = "" if most is None else f"LIMIT {int(most)}"
+    query = f'COPY (SELECT contact_id, "values" FROM {partitions.name("message", preparation_id)} {limit}) TO STDOUT'
+    lines: list[bytes] = []
+    with driver().cursor() as cursor, cursor.copy(query) as copy:  # type: ignore[arg-type, unused-ignore]
+        for line in copy:
+            lines.append(bytes(line))
+            if len(lines) == BATCH:
+                yield b"".join(lines)
+                lines = []
+    if lines:
+        yield b"".join(lines)
+
+
+def only_shows(compiled: Compiled) -> bool:
+    """Say whether the templates only show plain fields."""
+    return all(count_shown(part) is not None for part in _parts(compiled))
+
+
+def holds_for_all(compiled: Compiled, filled: Filled) -> bool:
     """Say whether the templates only show plain fields, and every recipient's values are plain and short enough."""
-    parts = (compiled.frozen.subject, compiled.frozen.html, compiled.frozen.text)
-    shown = [count_shown(part) for part in parts]
-    if any(count is None for count in shown):
+    shown = [count_shown(part) for part in _parts(compiled)]
+    if any(count is None for count in shown) or filled.nested:
         return False
-    row = db.session.execute(
-        text(f"""
-            SELECT coalesce(max(octet_length("values"::text)), 0) AS longest, coalesce(bool_or(jsonb_path_exists(
-                "values", 'strict $.* ? (@.type() == "array" || @.type() == "object")')), false) AS nested
-            FROM {verdict_table(preparation_id)} WHERE cause IS NULL
-        """)
-    ).one()
-    most = max(count or 0 for count in shown) * row.longest * WIDEST + max(len(part.encode()) for part in parts)
-    return not row.nested and most <= HTML_ERROR_BYTES
+    fixed = max(len(part.encode()) for part in _parts(compiled))
+    return max(count or 0 for count in shown) * filled.longest * WIDEST + fixed <= HTML_ERROR_BYTES
+
+
+def _parts(compiled: Compiled) -> tuple[str, str, str]:
+    return compiled.frozen.subject, compiled.frozen.html, compiled.frozen.text
 
 
 def count_shown(source: str) -> int | None:

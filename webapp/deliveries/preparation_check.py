@@ -13,6 +13,8 @@ from webapp.db import db
 from webapp.deliveries.models import Delivery
 from webapp.deliveries.preparation_target import existing_attributes
 from webapp.deliveries.report import Critical, Report
+from webapp.deliveries.rulebook import typology_of
+from webapp.rules.control import controlled
 
 
 def check(delivery: Delivery, *, base_url: str) -> tuple[Checked, int | None]:
@@ -29,7 +31,9 @@ def check(delivery: Delivery, *, base_url: str) -> tuple[Checked, int | None]:
         base_url=base_url,
         known=known_to(delivery),
     )
-    return check_content(draft), usable_relay(delivery.relay_id)
+    checked = check_content(draft)
+    checked.findings = controlled(checked.findings, typology_of(delivery))
+    return checked, usable_relay(delivery.relay_id)
 
 
 def known_to(content: Delivery | Draft) -> set[str]:

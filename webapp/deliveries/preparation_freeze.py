@@ -21,23 +21,14 @@ from webapp.rules.filtering import Rule
 CHUNK, LARGE_CHUNK, LARGE = 100, 500, 50_000
 
 
-def fill(preparation_id: int, *, delivery_id: int) -> None:
-    """Write messages (numbered by order of lists, then of contacts) and exclusions, and make them the delivery's own."""
-    verdict = verdict_table(preparation_id)
-    partitions.create(preparation_id)
-    db.session.execute(
-        text(f"""
-            INSERT INTO {partitions.name("message", preparation_id)} (delivery_id, seq, contact_id, email, "values")
-            SELECT :delivery_id, row_number() OVER (ORDER BY position, contact_id) - 1, contact_id, email, "values"
-            FROM {verdict} WHERE cause IS NULL ORDER BY position, contact_id
-        """),
-        {"delivery_id": delivery_id},
-    )
+def seal(preparation_id: int, *, delivery_id: int) -> None:
+    """Write the exclusions, and make them and the messages the delivery's own."""
     db.session.execute(
         text(f"""
             INSERT INTO {partitions.name("exclusion", preparation_id)} (delivery_id, contact_id, cause, email, detail)
-            SELECT :delivery_id, contact_id, cause, email, detail
-            FROM {verdict} WHERE cause IS NOT NULL ORDER BY contact_id
+            SELECT :delivery_id, v.contact_id, v.cause, btrim(c.email), v.detail
+            FROM {verdict_table(preparation_id)} v JOIN contact c ON c.id = v.contact_id
+            WHERE v.cause IS NOT NULL ORDER BY v.contact_id
         """),
         {"delivery_id": delivery_id},
     )
@@ -84,17 +75,11 @@ def chunk_size(messages: int) -> int:
     return LARGE_CHUNK if messages >= LARGE else CHUNK
 
 
-def fingerprint(preparation_id: int, *, frozen: Mapping[str, Any], links: Iterable[FoundLink]) -> str:
-    """Hash content, sender, links, recipients and values: the same in, the same out, on any machine."""
-    recipients = db.session.scalar(
-        text(f"""
-            SELECT encode(sha256(convert_to(coalesce(string_agg(part, '' ORDER BY no), ''), 'UTF8')), 'hex') FROM (
-                SELECT seq / 1000 AS no, encode(sha256(convert_to(
-                    string_agg(concat_ws('|', seq, contact_id, email, "values"), E'\\n' ORDER BY seq), 'UTF8')), 'hex') AS part
-                FROM {partitions.name("message", preparation_id)} GROUP BY 1
-            ) AS parts
-        """)
-    )
+def fingerprint(*, frozen: Mapping[str, Any], links: Iterable[FoundLink], recipients: str) -> str:
+    """Hash content, sender, links, recipients and values: the same in, the same out, on any machine.
+
+    `recipients` is the hash of the messages (`preparation_fill.Filled.digest`).
+    """
     numbered = [[link.number, link.target] for link in links]
     whole = json.dumps([frozen, numbered, recipients], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(whole.encode()).hexdigest()

@@ -15,11 +15,13 @@ from webapp.accounts.models import User
 from webapp.accounts.rights import Right
 from webapp.content.checks import Checked
 from webapp.content.limits import HTML_ERROR_BYTES
+from webapp.content.making import Made
 from webapp.content.render import Compiled
 from webapp.db import db, transaction
-from webapp.deliveries import moves, personalise, preparation_check, preparation_freeze
+from webapp.deliveries import moves, personalise, preparation_check, preparation_fill, preparation_freeze
 from webapp.deliveries import preparation_target as targeting
 from webapp.deliveries.models import Delivery, Preparation, PreparationLog
+from webapp.deliveries.preparation_fill import Filled
 from webapp.deliveries.pulse import Pulse, progress, write_lines
 from webapp.deliveries.report import Critical, Report, Stopped
 from webapp.deliveries.rulebook import still_true
@@ -45,6 +47,7 @@ class Work:
     checked: Checked
     relay_id: int | None
     rules: Sequence[Rule] = ()
+    digest: str = ""
 
 
 def run(
@@ -175,10 +178,7 @@ def _rules(work: Work) -> None:
     if work.delivery.topic_id is None:
         report.line("error", "topic_missing")
         raise Critical("topic_missing")
-    fields = preparation_check.fields_of(work.delivery)
-    work.rules, counts = targeting.apply_rules(
-        work.preparation_id, delivery=work.delivery, fields=fields, at=report.moment()
-    )
+    work.rules, counts = targeting.apply_rules(work.preparation_id, delivery=work.delivery, at=report.moment())
     report.end(count=sum(counts.values()))
     _tell_rules(work, counts)
     _figures(work, counts)
@@ -213,28 +213,39 @@ def _personalise(work: Work) -> Compiled:
     if compiled is None:
         preparation_check.tell(work.checked, report=report)
         raise Critical("content_unreadable")
-    proof = personalise.prove(work.preparation_id, compiled=compiled, report=report)
-    if proof.failed:
-        _leave_out_failed(work, proof)
-    if proof.largest > HTML_ERROR_BYTES:
-        params = {"size": round(proof.largest / 1024), "limit": HTML_ERROR_BYTES // 1024}
+    filled = _fill(work, compiled)
+    made = personalise.prove(work.preparation_id, compiled=compiled, filled=filled, report=report)
+    if made.failed:
+        _leave_out_failed(work, made)
+        _fill(work, compiled)
+    if made.largest > HTML_ERROR_BYTES:
+        params = {"size": round(made.largest / 1024), "limit": HTML_ERROR_BYTES // 1024}
         report.line("error", "message_too_large", **params)
         raise Critical("message_too_large", **params)
-    report.end(count=of - len(proof.failed))
-    report.line(
-        "info", "proven" if proof.by_argument else "personalised", count=of - len(proof.failed), made=proof.made
-    )
+    count = report.figures["to_deliver"]
+    report.end(count=count)
+    by_argument = personalise.holds_for_all(compiled, filled)
+    report.line("info", "proven" if by_argument else "personalised", count=count, made=made.count)
     return compiled
 
 
-def _leave_out_failed(work: Work, proof: personalise.Proof) -> None:
-    report, of, count = work.report, work.report.figures["to_deliver"], len(proof.failed)
-    first, problem = next(iter(proof.failed.items()))
+def _fill(work: Work, compiled: Compiled) -> Filled:
+    """Freeze the values; it is the progress that is shown, unless making each message takes longer."""
+    shown = work.report.progress if personalise.only_shows(compiled) else lambda _count: work.report.check()
+    fields = preparation_check.fields_of(work.delivery)
+    filled = preparation_fill.fill(work.preparation_id, delivery_id=work.delivery.id, fields=fields, progress=shown)
+    work.digest = filled.digest
+    return filled
+
+
+def _leave_out_failed(work: Work, made: Made) -> None:
+    report, of, count = work.report, work.report.figures["to_deliver"], len(made.failed)
+    first, problem = min(made.failed.items())
     level = "error" if count > FAILED_SHARE * of else "warning"
-    report.line(level, "personalisation_failed", count=count, of=of, contact=first, problem=problem)
+    report.line(level, "personalisation_failed", count=count, of=of, contact=first, problem=str(problem))
     if level == "error":
         raise Critical("personalisation_failed", count=count, of=of)
-    targeting.exclude_failed(work.preparation_id, failed=proof.failed)
+    targeting.exclude_failed(work.preparation_id, failed={who: str(why) for who, why in made.failed.items()})
     _figures(work, targeting.counts(work.preparation_id))
 
 
@@ -243,13 +254,13 @@ def _freeze(work: Work, compiled: Compiled) -> None:
     report.begin("freeze", of=report.figures["to_deliver"])
     counts = targeting.counts(work.preparation_id)
     frozen = preparation_check.frozen(work.delivery, compiled=compiled, relay_id=work.relay_id)
-    preparation_freeze.fill(work.preparation_id, **ids)
+    preparation_freeze.seal(work.preparation_id, **ids)
     targeting.forget(work.preparation_id)
     report.check()
     preparation_freeze.account(
         work.preparation_id, **ids, rules=work.rules, counts=counts, links=compiled.links, at=report.moment()
     )
-    fingerprint = preparation_freeze.fingerprint(work.preparation_id, frozen=frozen, links=compiled.links)
+    fingerprint = preparation_freeze.fingerprint(frozen=frozen, links=compiled.links, recipients=work.digest)
     _lock(work.delivery.id, work.preparation_id)
     if not still_true(work.delivery, rules=work.rules):
         report.line("error", "rules_changed")

@@ -1,20 +1,20 @@
 """The first stages of a preparation, set-wise: who is targeted, what the rules say, which values each gets."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import text
 
 from webapp.content.fields import CONTACT_NAMES, LINK_NAMES
-from webapp.db import db, driver
+from webapp.db import db
 from webapp.deliveries import target
 from webapp.deliveries.models import Delivery
 from webapp.deliveries.rulebook import rules_for
 from webapp.rules import filtering
 from webapp.rules.causes import Cause
 
-BATCH = 500
+#: What the statements of a preparation may use: few run at once, and a million recipients then need no disk for sorting.
+_MEMORY = {"work_mem": "128MB", "maintenance_work_mem": "256MB"}
 
 
 def target_table(preparation_id: int) -> str:
@@ -29,6 +29,8 @@ def verdict_table(preparation_id: int) -> str:
 
 def resolve_target(delivery_id: int, *, preparation_id: int) -> int:
     """Fill the target: lists and segments less those left out, each contact once, by their order; count it."""
+    for setting, size in _MEMORY.items():
+        db.session.execute(text(f"SET LOCAL {setting} = '{size}'"))
     table = target_table(preparation_id)
     delivery = db.session.get_one(Delivery, delivery_id)
     db.session.execute(target.TemporaryTable(table, target.members(delivery)))
@@ -42,15 +44,14 @@ def forget(preparation_id: int) -> None:
 
 
 def apply_rules(
-    preparation_id: int, *, delivery: Delivery, fields: Collection[str], at: datetime
+    preparation_id: int, *, delivery: Delivery, at: datetime
 ) -> tuple[Sequence[filtering.Rule], dict[str, int]]:
-    """Judge every contact of the target and freeze the values of `fields`; return the rules and the count of each cause."""
+    """Judge every contact of the target; return the rules and the count of each cause."""
     rules = rules_for(delivery, at=at)
     table = verdict_table(preparation_id)
-    values, params = values_sql(fields)
-    query, given = filtering.judged(rules, target=target_table(preparation_id), values=values)
-    about = {"topic_id": delivery.topic_id, "delivery_id": delivery.id}
-    db.session.execute(text(f"CREATE TEMPORARY TABLE {table} ON COMMIT DROP AS {query}"), {**params, **given, **about})
+    query, given = filtering.judged(rules, target=target_table(preparation_id))
+    about = {"topic_id": delivery.topic_id, "delivery_id": delivery.id, "at": delivery.scheduled_at or at}
+    db.session.execute(text(f"CREATE TEMPORARY TABLE {table} ON COMMIT DROP AS {query}"), {**given, **about})
     db.session.execute(text(f"ANALYZE {table}"))
     return rules, counts(preparation_id)
 
@@ -114,16 +115,6 @@ def existing_attributes(names: Collection[str]) -> set[str]:
         {"names": list(names)},
     )
     return {row.name for row in rows}
-
-
-def to_personalise(preparation_id: int, *, most: int | None = None) -> Iterator[list[tuple[int, dict[str, Any]]]]:
-    """Yield those to be delivered in batches of (contact id, values), streamed; `most`: only so many of them."""
-    query = f'SELECT contact_id, "values" FROM {verdict_table(preparation_id)} WHERE cause IS NULL LIMIT %s'
-    with driver().cursor(name=f"verdicts_{int(preparation_id)}") as cursor:
-        cursor.itersize = BATCH
-        cursor.execute(query, [most])  # type: ignore[arg-type, unused-ignore]
-        while batch := cursor.fetchmany(BATCH):
-            yield batch
 
 
 def exclude_failed(preparation_id: int, *, failed: dict[int, str]) -> None:

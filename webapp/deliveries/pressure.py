@@ -63,6 +63,17 @@ def pressed(*, messages: int, days: int, on: date, weight: int, but: int | None)
     return _as_words(over)
 
 
+def among(delivery_id: int, found: Pressed) -> int:
+    """Count those of these contacts whom a delivery reaches."""
+    query = text("""
+        SELECT coalesce(sum(bit_count(CAST(reach.bits & p.bits AS bit(64)))), 0)
+        FROM unnest(CAST(:words AS bigint[]), CAST(:bits AS bigint[])) AS p (word, bits) JOIN reach USING (word)
+        WHERE reach.delivery_id = :delivery_id
+    """)
+    params = {"words": list(found.words), "bits": list(found.bits), "delivery_id": delivery_id}
+    return int(db.session.scalar(query, params) or 0)
+
+
 def at_least(number: int, sets: Iterable[int]) -> int:
     """Return what is in at least `number` of these sets, each an integer of bits."""
     levels = [0] * (number + 1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select, text, update
@@ -15,6 +15,7 @@ from webapp.deliveries.models import Delivery, Preparation
 from webapp.deliveries.states import State
 from webapp.rules import filtering, typologies
 from webapp.rules.causes import Cause
+from webapp.rules.filtering import Pressed
 from webapp.rules.models import Typology
 
 SAMPLE = 10
@@ -45,6 +46,18 @@ def with_pressure(rule: filtering.Rule, *, when: datetime, weight: int, but: int
         return rule
     limit = {"messages": int(rule.params["messages"]), "days": int(rule.params["days"])}
     return replace(rule, pressed=pressure.pressed(**limit, on=when.date(), weight=weight, but=but))
+
+
+def too_many_on(delivery: Delivery, *, when: datetime) -> int:
+    """Count those a prepared delivery reaches who would get too many messages if it went on this day: more than a
+    pressure rule of its typology allows, by what is known now.
+    """  # noqa: D205
+    over: dict[int, int] = {}
+    for rule in filtering.applied(typology_of(delivery)):
+        pressed = with_pressure(rule, when=when.astimezone(UTC), weight=delivery.weight, but=delivery.id).pressed
+        for word, bits in zip(pressed.words, pressed.bits, strict=True):
+            over[word] = over.get(word, 0) | bits
+    return pressure.among(delivery.id, Pressed(list(over), list(over.values())))
 
 
 def changed(typology_id: int, *, by: User, at: datetime) -> int:
@@ -79,14 +92,14 @@ def try_out(rule_id: int, *, list_id: int, topic_id: int | None, at: datetime) -
     """
     rule = with_pressure(filtering.as_applied(typologies.rule(rule_id)), when=at, weight=2, but=None)
     target = "(SELECT contact_id, 0 AS position FROM list_member WHERE list_id = :list_id)"
-    query, given = filtering.judged([rule], target=target, values="'{}'::jsonb")
-    params = {**given, "list_id": list_id, "topic_id": topic_id, "delivery_id": 0}
+    query, given = filtering.judged([rule], target=target)
+    params = {**given, "list_id": list_id, "topic_id": topic_id, "delivery_id": 0, "at": at}
     counted = db.session.execute(
         text(f"SELECT count(cause) AS out, count(*) AS of FROM ({query}) AS judged"), params
     ).one()
     rows = db.session.execute(
         text(f"""
-            SELECT judged.contact_id, judged.email, judged.detail, c.first_name, c.last_name
+            SELECT judged.contact_id, c.email, judged.detail, c.first_name, c.last_name
             FROM ({query}) AS judged JOIN contact c ON c.id = judged.contact_id
             WHERE cause IS NOT NULL ORDER BY judged.contact_id LIMIT {SAMPLE}
         """),

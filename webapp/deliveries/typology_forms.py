@@ -15,8 +15,18 @@ LEVELS = (
     ("warning", _l("Warning: the log counts it, if it leaves anybody out")),
     ("error", _l("Error: the preparation fails, if it leaves anybody out")),
 )
+LEVELS_OF_CONTENT = (
+    ("info", _l("Information: the pages and the log tell it")),
+    ("warning", _l("Warning: it deserves a look, and the log counts it")),
+    ("error", _l("Error: nothing is sent before it is mended")),
+)
 LEVEL_WORDS = {"info": _l("Information"), "warning": _l("Warning"), "error": _l("Error")}
+CONSENT = (
+    ("withdrawn", _l("Leave out who has withdrawn consent")),
+    ("none", _l("Leave out everybody who has not given consent")),
+)
 _LISTS = ("domains", "addresses")
+_FIELDS = ("consent", "domains", "addresses", "percent", "number", "messages", "days")
 
 
 class TypologyForm(Form):
@@ -29,6 +39,7 @@ class RuleForm(Form):
         validators=[Length(max=80)],
         description=_l("How it is shown among the causes. Left empty, it is named by what it does."),
     )
+    consent = RadioField(_l("Consent"), choices=options(CONSENT), default="withdrawn")
     domains = TextAreaField(_l("Domains"), description=_l("One a line, such as example.com."))
     addresses = TextAreaField(_l("Addresses"), description=_l("One a line."))
     percent = DecimalField(_l("Held back, in per cent"), validators=[Optional()])
@@ -40,11 +51,15 @@ class RuleForm(Form):
 
     def __init__(self, *args: Any, kind: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in ("domains", "addresses", "percent", "number", "messages", "days"):
+        for name in _FIELDS:
             if name not in KINDS[kind].fields:
                 del self[name]
         if KINDS[kind].always:
             del self["active"]
+        if KINDS[kind].fixed:
+            del self["level"]
+        elif KINDS[kind].checks:
+            self.level.choices = options(LEVELS_OF_CONTENT)
 
     @staticmethod
     def shown(rule: Rule) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from webapp.db import db
 from webapp.deliveries import rulebook
 from webapp.deliveries.models import Delivery
 from webapp.deliveries.typology_forms import LEVEL_WORDS, RuleForm, TypologyForm
-from webapp.errors import Invalid
+from webapp.errors import Invalid, NotFound
 from webapp.rules import causes, typologies
 from webapp.rules.causes import Cause
 from webapp.rules.kinds import KINDS, OWN
@@ -19,7 +19,7 @@ from webapp.rules.models import Rule, Typology
 from webapp.web.forms import shown_again
 from webapp.web.htmx import go
 from webapp.web.login import needs, person
-from webapp.words import gettext, ngettext
+from webapp.words import _l, gettext, ngettext
 
 bp = Blueprint("typologies", __name__, url_prefix="/settings/typologies")
 
@@ -56,7 +56,8 @@ def typology(typology_id: int) -> Response | str:
     """Show the rules of a typology in order; give it another name."""
     found = typologies.get(typology_id)
     form = TypologyForm(obj=found)
-    shown = {"typology": found, "kinds": KINDS, "own": OWN, "levels": LEVEL_WORDS, "words": causes.words}
+    groups = [[rule for rule in found.rules if bool(KINDS[rule.kind].checks) == about] for about in (False, True)]
+    shown = {"typology": found, "groups": groups, "kinds": KINDS, "own": OWN, "levels": LEVEL_WORDS}
     if request.method == "GET":
         return render_template("rules/typology.html", form=form, **shown)
     if form.validate():
@@ -143,7 +144,9 @@ def _changed(typology_id: int) -> Response:
 def try_out(rule_id: int) -> str:
     """Show what a rule alone would leave out of a list; nothing is changed."""
     found = typologies.rule(rule_id)
-    asks_topic = found.kind == Cause.NOT_SUBSCRIBED
+    if KINDS[found.kind].checks:
+        raise NotFound(_l("This rule looks at content, not at contacts: it shows on the pages of each delivery."))
+    asks_topic = found.kind in {Cause.NOT_SUBSCRIBED, Cause.NO_CONSENT}
     list_id, topic_id = request.args.get("list", type=int), request.args.get("topic", type=int)
     outcome = None
     if list_id is not None and (topic_id is not None or not asks_topic):

@@ -12,6 +12,8 @@ class Cause(StrEnum):
     ADDRESS_INVALID = "address_invalid"
     SUPPRESSED = "suppressed"
     NOT_SUBSCRIBED = "not_subscribed"
+    NO_CONSENT = "no_consent"
+    QUARANTINED = "quarantined"
     DUPLICATE = "duplicate"
     EXCLUDED_DOMAINS = "excluded_domains"
     EXCLUDED_ADDRESSES = "excluded_addresses"
@@ -27,6 +29,8 @@ WORDS: dict[str, tuple[LazyString, LazyString]] = {
     Cause.ADDRESS_INVALID: (_l("Address is not valid"), _l("Rule: address")),
     Cause.SUPPRESSED: (_l("Suppressed: unsubscribed, bounced, complained or blocked"), _l("Rule: suppression")),
     Cause.NOT_SUBSCRIBED: (_l("Not subscribed to the topic"), _l("Rule: subscription")),
+    Cause.NO_CONSENT: (_l("No consent"), _l("Rule: consent")),
+    Cause.QUARANTINED: (_l("In quarantine"), _l("Rule: quarantine")),
     Cause.DUPLICATE: (_l("Same address twice in the target"), _l("Rule: duplicates")),
     Cause.EXCLUDED_DOMAINS: (_l("Domain is excluded"), _l("Rule: excluded domains")),
     Cause.EXCLUDED_ADDRESSES: (_l("Address is excluded"), _l("Rule: excluded addresses")),

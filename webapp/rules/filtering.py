@@ -30,36 +30,72 @@ class Rule:
 
 
 #: A number from 0 to 9999 that follows from delivery and contact alone.
-_SHARE = "CAST(CAST('x' || left(md5(CAST(:delivery_id AS text) || ':' || CAST(c.id AS text)), 8) AS bit(32)) AS bigint) % 10000"
-#: Rules over one contact: an SQL condition over `c` (contact), `s` (suppression of its address, or nothing), `w` (its
-#: subscription to the topic, or nothing) and `p<n>` (its word of pressure), and what is kept as detail. `<n>` is the
-#: number of the rule. No value of a user's is ever part of it: those are bound.
+_SHARE = "(hashint8extended(c.id, CAST(:delivery_id AS bigint)) & 9223372036854775807) % 10000"
+#: Rules over one contact: an SQL condition over `c` (contact), what `_JOINS` has beside it (or nothing) and `p<n>` (its
+#: word of pressure), and what is kept as detail. `<n>` is the number of the rule. No value of a user's is ever part of
+#: it: those are bound.
 _OF_ONE: dict[str, tuple[str, str]] = {
     Cause.ADDRESS_MISSING: ("c.email IS NULL OR btrim(c.email) = ''", ""),
     Cause.ADDRESS_INVALID: ("c.email_norm IS NULL OR c.invalid_reason IS NOT NULL", "c.invalid_reason"),
-    Cause.SUPPRESSED: ("s.email_norm IS NOT NULL", "s.cause"),
+    Cause.SUPPRESSED: ("s.email_norm IS NOT NULL OR d.email_norm IS NOT NULL", "coalesce(s.cause, d.cause)"),
     Cause.NOT_SUBSCRIBED: ("w.subscribed IS NOT TRUE", ""),
+    Cause.NO_CONSENT: ("coalesce(k.given, CAST(:consent_<n> AS text) = 'withdrawn') IS FALSE", ""),
+    Cause.QUARANTINED: ("q.until > CAST(:at AS timestamptz)", "to_char(q.until AT TIME ZONE 'UTC', 'YYYY-MM-DD')"),
     Cause.EXCLUDED_DOMAINS: (
         "split_part(c.email_norm, '@', 2) = ANY(CAST(:domains_<n> AS text[]))",
         "split_part(c.email_norm, '@', 2)",
     ),
     Cause.EXCLUDED_ADDRESSES: ("c.email_norm = ANY(CAST(:addresses_<n> AS text[]))", ""),
     Cause.CONTROL_GROUP: (
-        _SHARE + " < CAST(:percent_<n> AS numeric) * 100",
+        _SHARE + " < CAST(CAST(:percent_<n> AS numeric) * 100 AS bigint)",
         "",
     ),
     Cause.PRESSURE: ("(p<n>.bits >> CAST(c.id & 63 AS int)) & 1 = 1", ""),
 }
-#: Rules over all that the rules before have let through: what they are parted by, when one fires, and the detail.
-_OF_ALL: dict[str, tuple[str, str, str]] = {
-    Cause.DUPLICATE: ("email_norm, ", "rank_<n> > 1 AND email_norm IS NOT NULL", "CAST(first_<n> AS text)"),
-    Cause.MAXIMUM: ("", "rank_<n> > CAST(:number_<n> AS bigint)", ""),
+#: What stands beside a contact: the suppression of its address and of its domain, its subscription to the topic, its
+#: consent, and the quarantine of its address.
+_JOINS: dict[str, str] = {
+    Cause.SUPPRESSED: """LEFT JOIN suppression s ON s.email_norm = c.email_norm
+        LEFT JOIN suppression d ON d.email_norm = '@' || split_part(c.email_norm, '@', 2)""",
+    Cause.NOT_SUBSCRIBED: "LEFT JOIN subscription w ON w.topic_id = :topic_id AND w.contact_id = c.id",
+    Cause.NO_CONSENT: "LEFT JOIN consent k ON k.topic_id = :topic_id AND k.contact_id = c.id",
+    Cause.QUARANTINED: "LEFT JOIN quarantine q ON q.email_norm = c.email_norm",
 }
+#: Rules over all that the rules before have let through, as tables that the next stage is made of: `<before>` is the
+#: stage before it, `<fired>` what says there who is left out already. `place` is the order of lists, then of contacts.
+_OF_ALL: dict[str, str] = {
+    Cause.DUPLICATE: """
+        first_<n> AS (
+            SELECT email_norm, min(place) AS place FROM <before>
+            WHERE <fired> IS NULL AND email_norm IS NOT NULL GROUP BY email_norm HAVING count(*) > 1
+        ),
+        <stage> AS (
+            SELECT b.*, coalesce(b.<fired>, CASE WHEN f.place < b.place THEN <n> END, b.<run>) AS fired_<run>,
+                f.place & <mask> AS first_<n>
+            FROM <before> b LEFT JOIN first_<n> f ON f.email_norm = b.email_norm AND b.<fired> IS NULL
+        )
+    """,
+    Cause.MAXIMUM: """
+        left_<n> AS MATERIALIZED (SELECT count(*) AS number FROM <before> WHERE <fired> IS NULL),
+        end_<n> AS MATERIALIZED (
+            SELECT place FROM <before>
+            WHERE <fired> IS NULL AND (SELECT number FROM left_<n>) > CAST(:number_<n> AS bigint)
+            ORDER BY place OFFSET CAST(:number_<n> AS bigint) LIMIT 1
+        ),
+        <stage> AS (
+            SELECT b.*, coalesce(b.<fired>, CASE WHEN b.place >= (SELECT place FROM end_<n>) THEN <n> END, b.<run>)
+                AS fired_<run>
+            FROM <before> b
+        )
+    """,
+}
+_PLACE_BITS = 48  # of a place, the number of the contact; what stands above is the position of the list
 
 
 def applied(typology: models.Typology) -> list[Rule]:
-    """Return the rules of a typology that are on, in order, each with a cause of its own."""
-    return [as_applied(rule) for rule in typology.rules if rule.active or KINDS[rule.kind].always]
+    """Return the rules about recipients of a typology that are on, in order, each with a cause of its own."""
+    found = (rule for rule in typology.rules if not KINDS[rule.kind].checks)
+    return [as_applied(rule) for rule in found if rule.active or KINDS[rule.kind].always]
 
 
 def as_applied(rule: models.Rule) -> Rule:
@@ -68,36 +104,33 @@ def as_applied(rule: models.Rule) -> Rule:
     return Rule(cause, rule.kind, rule.name, rule.level, dict(rule.params))
 
 
-def judged(rules: Sequence[Rule], *, target: str, values: str) -> tuple[str, dict[str, Any]]:
+def judged(rules: Sequence[Rule], *, target: str) -> tuple[str, dict[str, Any]]:
     """Return a query that judges every contact of `target` (contact_id, position), and its parameters.
 
-    The caller adds `topic_id` and `delivery_id` to them. Rows: contact_id, position, email, `values` (an SQL expression
-    over `c`), cause (NULL: to be delivered), detail. Of contacts with the same address the first by order of lists, then
-    by number, stays; the others name it as detail.
+    The caller adds `topic_id`, `delivery_id` and `at` (when the delivery goes out) to them. Rows: contact_id, position,
+    cause (NULL: to be delivered), detail. Of contacts with the same address the first by order of lists, then by number,
+    stays; the others name it as detail.
     """
     runs: list[list[int]] = [[]]  # the rules over one contact, parted by the rules over all
+    over_all = []
     for number, rule in enumerate(rules):
         if rule.kind in _OF_ALL:
+            over_all.append(number)
             runs.append([])
         else:
             runs[-1].append(number)
-    query = _checked(rules, runs, target=target, values=values)
-    query = f"SELECT *, run_0 AS fired_0 FROM ({query}) AS checked"
-    over_all = [number for number, rule in enumerate(rules) if rule.kind in _OF_ALL]
-    for run, number in enumerate(over_all, start=1):
-        query = _ranked(rules[number].kind, number, run=run, query=query)
-    fired = f"fired_{len(over_all)}"
+    tables = [f"stage_0 AS ({_checked(rules, runs, target=target)})"]
+    tables += [_over_all(rules[number].kind, number, run=run) for run, number in enumerate(over_all, start=1)]
+    fired = f"fired_run_{len(over_all)}" if over_all else "run_0"
     causes = " ".join(f"WHEN {number} THEN '{rule.cause}'" for number, rule in enumerate(rules))
     details = " ".join(f"WHEN {number} THEN {found}" for number, found in _details(rules))
     cause = f"CASE {fired} {causes} END" if causes else "CAST(NULL AS text)"
     detail = f"CASE {fired} {details} END" if details else "CAST(NULL AS text)"
-    query = (
-        f'SELECT contact_id, position, email, "values", {cause} AS cause, {detail} AS detail FROM ({query}) AS ranked'
-    )
-    return query, _params(rules)
+    columns = f"contact_id, position, {cause} AS cause, {detail} AS detail"
+    return f"WITH {', '.join(tables)} SELECT {columns} FROM stage_{len(over_all)}", _params(rules)
 
 
-def _checked(rules: Sequence[Rule], runs: Sequence[Sequence[int]], *, target: str, values: str) -> str:
+def _checked(rules: Sequence[Rule], runs: Sequence[Sequence[int]], *, target: str) -> str:
     """Every contact with the first rule that fires of each run, and what each rule could tell as detail."""
     columns = []
     for run, numbers in enumerate(runs):
@@ -105,21 +138,19 @@ def _checked(rules: Sequence[Rule], runs: Sequence[Sequence[int]], *, target: st
         columns.append(f"CASE {cases} END AS run_{run}" if cases else f"CAST(NULL AS int) AS run_{run}")
     for number, rule in enumerate(rules):
         if rule.kind in _OF_ONE and (detail := _OF_ONE[rule.kind][1]):
-            columns.append(f"{detail} AS detail_{number}")
-    joins = {
-        Cause.SUPPRESSED: "LEFT JOIN suppression s ON s.email_norm = c.email_norm",
-        Cause.NOT_SUBSCRIBED: "LEFT JOIN subscription w ON w.topic_id = :topic_id AND w.contact_id = c.id",
-    }
+            columns.append(f"CASE WHEN {_of_one(rule.kind, number)} THEN {detail} END AS detail_{number}")
     kinds = {rule.kind for rule in rules}
-    joined = [join for kind, join in joins.items() if kind in kinds]
+    joined = [join for kind, join in _JOINS.items() if kind in kinds]
     joined += [
-        f"LEFT JOIN unnest(CAST(:words_{number} AS bigint[]), CAST(:bits_{number} AS bigint[])) AS p{number} (word, bits)"
-        f" ON p{number}.word = c.id >> 6"
+        # Grouped, so that the planner knows that a word stands there once.
+        f"LEFT JOIN (SELECT word, max(bits) AS bits FROM unnest(CAST(:words_{number} AS bigint[]),"
+        f" CAST(:bits_{number} AS bigint[])) AS p (word, bits) GROUP BY word) AS p{number} ON p{number}.word = c.id >> 6"
         for number, rule in enumerate(rules)
         if rule.kind == Cause.PRESSURE
     ]
+    place = f"(CAST(t.position AS bigint) << {_PLACE_BITS}) + t.contact_id AS place"
     return f"""
-        SELECT t.contact_id, t.position, btrim(c.email) AS email, c.email_norm, {values} AS "values", {", ".join(columns)}
+        SELECT {", ".join(["t.contact_id", "t.position", place, "c.email_norm", *columns])}
         FROM {target} t JOIN contact c ON c.id = t.contact_id {" ".join(joined)}
     """
 
@@ -128,18 +159,19 @@ def _of_one(kind: str, number: int) -> str:
     return _OF_ONE[kind][0].replace("<n>", str(number))
 
 
-def _ranked(kind: str, number: int, *, run: int, query: str) -> str:
-    parted, condition, _detail = _OF_ALL[kind]
-    return f"""
-        SELECT *, coalesce(fired_{run - 1}, CASE WHEN {condition.replace("<n>", str(number))} THEN {number} END, run_{run})
-            AS fired_{run}
-        FROM (
-            SELECT *, row_number() OVER same_{number} AS rank_{number},
-                first_value(contact_id) OVER same_{number} AS first_{number}
-            FROM ({query}) AS before_{number}
-            WINDOW same_{number} AS (PARTITION BY {parted}fired_{run - 1} IS NULL ORDER BY position, contact_id)
-        ) AS ranked_{number}
-    """
+def _over_all(kind: str, number: int, *, run: int) -> str:
+    found = {
+        "<n>": str(number),
+        "<stage>": f"stage_{run}",
+        "<before>": f"stage_{run - 1}",
+        "<fired>": f"fired_run_{run - 1}" if run > 1 else "run_0",
+        "<run>": f"run_{run}",
+        "<mask>": str((1 << _PLACE_BITS) - 1),
+    }
+    table = _OF_ALL[kind]
+    for word, meant in found.items():
+        table = table.replace(word, meant)
+    return table
 
 
 def _details(rules: Sequence[Rule]) -> list[tuple[int, str]]:
@@ -147,8 +179,8 @@ def _details(rules: Sequence[Rule]) -> list[tuple[int, str]]:
     for number, rule in enumerate(rules):
         if rule.kind in _OF_ONE and _OF_ONE[rule.kind][1]:
             found.append((number, f"detail_{number}"))
-        elif rule.kind in _OF_ALL and _OF_ALL[rule.kind][2]:
-            found.append((number, _OF_ALL[rule.kind][2].replace("<n>", str(number))))
+        elif rule.kind == Cause.DUPLICATE:
+            found.append((number, f"CAST(first_{number} AS text)"))
     return found
 
 

@@ -122,10 +122,11 @@ def act(found: Rule, action: str, *, by: User, at: datetime) -> None:
         found.active = action == "on"
         _record("rule-changed", found, by=by, at=at)
     elif action in {"up", "down"}:
-        rules = list(typology.rules)
+        rules = [one for one in typology.rules if bool(KINDS[one.kind].checks) == bool(kind.checks)]
+        others = [one for one in typology.rules if one not in rules]
         place = rules.index(found)
         rules.insert(max(place - 1, 0) if action == "up" else place + 1, rules.pop(place))
-        for position, one in enumerate(rules):
+        for position, one in enumerate([*others, *rules] if kind.checks else [*rules, *others]):
             one.position = position
         _record("rule-changed", found, by=by, at=at)
     else:
@@ -141,11 +142,12 @@ def lines(text: Any) -> list[str]:
 
 
 def _write(found: Rule, values: Mapping[str, Any]) -> None:
-    if values.get("level") not in LEVELS:
-        raise Invalid(_l("Choose a level."), field="level")
     kind = KINDS[found.kind]
+    level = kind.level if kind.fixed else values.get("level")
+    if level not in LEVELS:
+        raise Invalid(_l("Choose a level."), field="level")
     found.name = str(values.get("name") or "")
-    found.level = str(values["level"])
+    found.level = str(level)
     found.active = bool(values.get("active")) or kind.always
     found.params = {name: _CHECKED[name](values.get(name)) for name in kind.fields}
 
@@ -185,7 +187,14 @@ def _number(field: str, least: float, most: float) -> Any:
     return checked
 
 
+def _consent(typed: Any) -> str:
+    if typed not in {"withdrawn", "none"}:
+        raise Invalid(_l("Choose whose consent counts."), field="consent")
+    return str(typed)
+
+
 _CHECKED = {
+    "consent": _consent,
     "domains": _domains,
     "addresses": _addresses,
     "percent": lambda typed: float(_number("percent", 0.01, 99)(typed)),
