@@ -86,7 +86,8 @@ def test_a_message_that_is_not_marketing_needs_no_unsubscribe_link():
 
 
 def test_every_sentence_takes_its_parameters():
-    params = dict.fromkeys(("address", "count", "limit", "problem", "names", "label", "href", "size", "source"), "x")
+    names = ("address", "count", "limit", "problem", "names", "label", "href", "size", "source")
+    params = dict.fromkeys((*names, "text", "colour", "background", "ratio"), "x")
     for message, advice in WORDS.values():
         assert str(message) % params
         assert str(advice) % params

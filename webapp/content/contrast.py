@@ -19,7 +19,7 @@ Colour = tuple[int, int, int]
 
 def findings(tree: LexborHTMLParser) -> Iterator[Finding]:
     """Yield one finding that counts the texts whose contrast is too low and shows the first."""
-    weak = [found for node in tree.css("[style*=color]") if (found := _weak(node))]
+    weak = [found for node in tree.css("[style*=color i]") if (found := _weak(node))]
     if weak:
         text, colour, background, ratio = weak[0]
         params = {"count": len(weak), "text": text[:60], "colour": colour, "background": background, "ratio": ratio}

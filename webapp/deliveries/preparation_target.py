@@ -106,11 +106,12 @@ def _value(name: str, own: str) -> str:
 
 
 def existing_attributes(names: Collection[str]) -> set[str]:
-    """Return which of these names at least one contact has as an attribute."""
+    """Return which of these names are attributes: those that are defined, and those that at least one contact has."""
     rows = db.session.execute(
         text("""
-            SELECT name FROM unnest(CAST(:names AS text[])) AS asked (name)
-            WHERE EXISTS (SELECT FROM contact WHERE attributes ? name)
+            SELECT asked.name FROM unnest(CAST(:names AS text[])) AS asked (name)
+            WHERE EXISTS (SELECT FROM attribute WHERE attribute.name = asked.name)
+                OR EXISTS (SELECT FROM contact WHERE attributes ? asked.name)
         """),
         {"names": list(names)},
     )

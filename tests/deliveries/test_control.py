@@ -89,7 +89,7 @@ def test_the_rules_decide_whether_a_delivery_is_prepared_and_confirmed(make_deli
     assert "check.text_missing" in {line.code for line in told}
 
 
-def test_pages_offer_what_a_rule_about_content_has_and_not_to_try_it(as_role, admin):
+def test_pages_offer_what_a_rule_about_content_has_and_not_to_try_it(as_role):
     browser = as_role("Administrator")
     ids = {one.kind: one.id for one in typologies.standard().rules}
     page = browser.get("/settings/typologies/1").get_data(as_text=True)
