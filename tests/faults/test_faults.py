@@ -1,0 +1,40 @@
+"""Each thing that can go wrong, once, in the middle of a delivery: afterwards everybody is accounted for, and nobody got two."""
+
+import random
+
+import pytest
+
+from tests.faults.installation import Installation
+from tests.faults.kinds import KINDS
+from tests.faults.relay import Relay
+from tests.faults.trial import Trial
+
+pytestmark = pytest.mark.faults
+SIZE = 600
+SECONDS = 1.5
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory):
+    with Installation(tmp_path_factory.mktemp("faults")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def relay():
+    with Relay() as found:
+        yield found
+
+
+@pytest.mark.parametrize("words", KINDS)
+def test_everybody_is_accounted_for_and_nobody_gets_two(installation, relay, words):
+    if words == "disk of PostgreSQL full" and not installation.own_disk:
+        pytest.skip("only root can make a disk of its own to fill")
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")  # shown if the test fails
+    chance = random.Random(seed)
+    trial = Trial(installation, relay, size=SIZE, seconds=SECONDS, chance=chance)
+    trial.wait_for(chance.uniform(0.1, 0.6))
+    trial.bound += KINDS[words](trial)
+    found = trial.verdict()
+    assert found.good, f"seed {seed}: {found}"
