@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import logging
 import os
 import signal
 import sys
@@ -17,6 +18,8 @@ from webapp.app import create_app
 from webapp.db import db
 from webapp.queue import QUEUES
 
+log = logging.getLogger(__name__)
+
 PR_SET_PDEATHSIG = 1
 LEAVE = signal.SIGUSR2
 
@@ -25,6 +28,7 @@ class AppWorker(Worker):
     """Runs each job in a child with the app's context; the child dies with its worker, also on kill -9."""
 
     app: Flask
+    max_connection_wait_time = 4.0  # seconds: when Redis is back, work goes on
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         parent = os.getppid()
@@ -39,6 +43,18 @@ class AppWorker(Worker):
         if self.horse_pid:
             with suppress(ProcessLookupError):
                 os.kill(self.horse_pid, LEAVE)
+
+    # A silent Redis is no reason to die and to take the child along in mid-send: both of these are asked every few seconds.
+
+    def set_current_job_working_time(self, current_job_working_time: float, pipeline: Any = None) -> None:
+        with suppress(broker.RedisError):
+            super().set_current_job_working_time(current_job_working_time, pipeline)
+
+    def maintain_heartbeats(self, job: Job) -> None:
+        try:
+            super().maintain_heartbeats(job)
+        except broker.RedisError as error:
+            log.warning("Redis does not answer, the job goes on: %s", error)
 
     def perform_job(self, job: Job, queue: Queue) -> bool:
         with self.app.app_context():

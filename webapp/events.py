@@ -21,6 +21,6 @@ def announce(kind: Kind, thing_id: int) -> None:
 def publish(kind: Kind, thing_id: int) -> None:
     """Publish at once. A lost announcement costs seconds, never truth, so a silent Redis only makes a log line."""
     try:
-        broker.client().publish(CHANNEL, json.dumps({"kind": kind, "id": thing_id}))
+        broker.quick().publish(CHANNEL, json.dumps({"kind": kind, "id": thing_id}))
     except broker.RedisError as error:
         log.warning("Could not announce %s %s: %s", kind, thing_id, error)

@@ -55,7 +55,7 @@ def push(name: str, *args: Any, unique: str | None = None) -> None:
 def length(name: str) -> int:
     """Return how many jobs wait in a queue; 0 when Redis does not know."""
     try:
-        return int(Queue(name, connection=broker.client(), serializer="json").count)
+        return int(Queue(name, connection=broker.quick(), serializer="json").count)
     except broker.RedisError:
         return 0
 

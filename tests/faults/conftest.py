@@ -1,52 +1,22 @@
-"""A whole installation of processes to be killed: a database of its own, workers, a scheduler, and a sink that remembers."""
+"""Processes of the product to be killed, with a database of their own. (A whole installation is in installation.py.)"""
 
 import contextlib
 import os
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections import Counter
 from pathlib import Path
 
 import psycopg
 import pytest
 from flask_migrate import upgrade
 
-from tests.mail.servers import ScriptedServer
 from webapp import broker, settings
 from webapp.app import create_app
 from webapp.db import db
 from webapp.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-class Sink:
-    """A relay that takes everything, slowly enough to be interrupted, and counts by Message-ID what it took."""
-
-    def __init__(self, seconds=0.002):
-        self.seconds = seconds
-        self.taken = Counter()
-        self.lock = threading.Lock()
-        self.server = ScriptedServer(self._script)
-
-    def _script(self, conversation):
-        conversation.greet("PIPELINING")
-        conversation.serve(self._reply)
-
-    def _reply(self, stage, content):
-        if stage == "content":
-            time.sleep(self.seconds)
-            name = next(line for line in content.split(b"\r\n") if line.lower().startswith(b"message-id:"))
-            with self.lock:
-                self.taken[name] += 1
-        return ""
-
-    @property
-    def count(self):
-        return sum(self.taken.values())
 
 
 class Machine:

@@ -18,8 +18,10 @@ from webapp import broker, clock, settings
 from webapp.accounts.models import Role, User
 from webapp.app import create_app
 from webapp.db import db, transaction
-from webapp.local import processes
+from webapp.local import processes, programs
 from webapp.local.addresses import free_port
+from webapp.local.control import Control
+from webapp.local.sockets import socket_folder
 from webapp.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -160,6 +162,11 @@ class Installation:
             process = subprocess.Popen([sys.executable, "-m", *module], cwd=ROOT, env=self.environ, **options)
         self._extra.append(process)
         return process
+
+    @property
+    def control(self):
+        """Return the line to its supervisor."""
+        return Control(programs.socket_of(socket_folder(self.var)))
 
     # --- its surroundings ---
 

@@ -1,5 +1,6 @@
 """What can go wrong: each kind does it to a trial that is being sent, and says how many messages that may leave in doubt."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -129,6 +130,49 @@ def _flushed():
         return broker.client().flushall()
     except broker.RedisError:
         return False
+
+
+@kind("PostgreSQL away for a while")
+def postgres_away(trial):
+    away(trial, "postgres")
+    return 0
+
+
+@kind("Redis away for a while")
+def redis_away(trial):
+    away(trial, "redis")
+    return 0
+
+
+def away(trial, name):
+    control_of = trial.installation.control
+    control_of.stop([name])
+    hold(trial.while_away())
+    control_of.start([name])
+
+
+@kind("PostgreSQL silent for a while")
+def postgres_silent(trial):
+    silent(trial, "postgres")
+    return 0
+
+
+@kind("Redis silent for a while")
+def redis_silent(trial):
+    silent(trial, "redis")
+    return 0
+
+
+def silent(trial, name):
+    """It takes connections (the kernel does) and questions, and answers nothing."""
+    server = trial.installation.pid(name)
+    frozen = [server, *(child.pid for child in children(server))]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    hold(trial.while_away())
+    for pid in reversed(frozen):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 @kind("relay vanishes")

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from tests.faults.test_kill import wait_until
+from tests.faults.installation import wait_until
 from webapp import clock
 from webapp.accounts.models import Role, User
 from webapp.audience.models import ContactList, Topic

@@ -46,8 +46,8 @@ class Verdict:
 class Trial:
     """A delivery of `size` messages that takes about `seconds` if nothing goes wrong."""
 
-    def __init__(self, installation, relay, *, size, seconds, chance):
-        self.installation, self.relay, self.size, self.chance = installation, relay, size, chance
+    def __init__(self, installation, relay, *, size, seconds, chance, longest=1.0):
+        self.installation, self.relay, self.size, self.chance, self.longest = installation, relay, size, chance, longest
         relay.behave()
         relay.seconds = seconds * CONNECTIONS * WORKERS / size
         self._before, self._doubts = relay.count, relay.in_doubt
@@ -69,6 +69,10 @@ class Trial:
     def wait_for(self, share, seconds=60):
         """Wait until a share of the messages has been taken, or the delivery has ended."""
         wait_until(lambda: self.count >= share * self.size or self.ended(), seconds)
+
+    def while_away(self):
+        """Return how many seconds a server is away; a long time is rare."""
+        return min(self.longest, 0.5 + self.chance.expovariate(3 / self.longest))
 
     def look(self):
         with transaction():
@@ -148,6 +152,7 @@ def make_delivery(size, *, port):
             port=port,
             tls="none",
             max_connections=CONNECTIONS * WORKERS,
+            by_domain=False,  # all recipients of a trial are of one domain, which would be spared after a storm
             created_at=at,
         )
         db.session.add_all([topic, way])

@@ -70,3 +70,13 @@ def test_a_journal_of_another_boot_is_not_believed(tmp_path, token, monkeypatch)
 def test_a_journal_is_readable_by_its_owner_only(tmp_path, token):
     Journal(path_of(tmp_path, token), [1])
     assert path_of(tmp_path, token).stat().st_mode & 0o077 == 0
+
+
+def test_a_disk_that_is_full_leaves_no_half_journal(tmp_path, token, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(journal.mmap, "mmap", full)
+    with pytest.raises(OSError, match="No space"):
+        Journal(path_of(tmp_path, token), [1, 2])
+    assert list(tmp_path.iterdir()) == []

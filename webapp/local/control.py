@@ -2,6 +2,7 @@
 
 import xmlrpc.client
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,12 @@ class Control:
         """Start these programs without waiting for them."""
         for process in _of(set(programs), self.states()):
             self._call("startProcess", process, False)
+
+    def start_again(self, processes: Iterable[str]) -> None:
+        """Start processes (by their full names) that were given up."""
+        for process in processes:
+            with suppress(*AWAY):
+                self._call("startProcess", process, False)
 
     def stop(self, programs: Iterable[str], *, patience: float = 35) -> None:
         """Stop these programs, all at once, and wait until they are gone."""

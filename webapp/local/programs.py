@@ -138,7 +138,7 @@ def _section(settings: Settings, program: Program) -> list[str]:
         f"priority={100 if program.name == 'postgres' else 200}",
         "autorestart=true",
         "startsecs=1",
-        "startretries=20",
+        "startretries=5",  # given up after 15 seconds; the starter says so and tries on (run.py)
         f"stopsignal={program.stop}",
         f"stopwaitsecs={program.patience}",
         "killasgroup=true",

@@ -25,6 +25,7 @@ from webapp.local.sockets import socket_folder
 from webapp.settings import Settings, SettingsError
 
 UP_WITHIN = 300  # seconds
+TRY_AGAIN_EVERY = 15.0
 STOPPING = Path("run") / "stopping"  # is there while a start stops what it runs
 
 
@@ -226,15 +227,21 @@ def _prepare(given: dict[str, str], settings: Settings) -> dict[str, Any]:
 
 
 def _watch(supervisor: subprocess.Popen[bytes], control: Control) -> None:
-    """Wait for Ctrl-C; tell of programs that cannot be kept running."""
+    """Wait for Ctrl-C; tell of programs that the supervisor has given up, and start those again: a full disk is freed some day."""
     told: set[str] = set()
+    tried = time.monotonic()
     try:
         while supervisor.poll() is None:
             time.sleep(1)
-            fatal = {name for name, state in control.states().items() if state == "FATAL"} - told
-            for name in sorted(fatal):
-                terminal.refuse(f"{name} cannot be kept running: see {name}.log in the folder of logs")
+            fatal = {name for name, state in control.states().items() if state == "FATAL"}
+            for name in sorted(fatal - told):
+                terminal.refuse(
+                    f"{name} cannot be kept running: see {name}.log in the folder of logs (it is tried again)"
+                )
             told |= fatal
+            if fatal and time.monotonic() - tried > TRY_AGAIN_EVERY:
+                control.start_again(fatal)
+                tried = time.monotonic()
     except KeyboardInterrupt:
         return
     raise LocalError("The supervisor ended; all it ran was ended with it")

@@ -43,10 +43,14 @@ class Journal:
         body = head + bytes(8) + struct.pack(f"<{len(seqs)}i", *seqs) + bytes(_NOTE.size * len(seqs))
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.write(handle, body)
-            self._map = mmap.mmap(handle, len(body))
-        finally:
-            os.close(handle)
+            with os.fdopen(handle, "w+b") as file:
+                # All of it is written, so that there is room for it: a mark made in a hole of a full disk would kill us.
+                file.write(body)
+                file.flush()
+                self._map = mmap.mmap(handle, len(body))
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
         self._notes = _SEQS + 4 * len(seqs)
 
     def hand(self, place: int) -> bool:

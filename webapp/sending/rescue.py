@@ -1,10 +1,11 @@
 """Finds what a dead or frozen sending process has left behind, and puts each message where it belongs.
 
-A claim is rescued when its process is gone, or when its lease has run out and nobody renewed it between two looks (so that
-a clock that jumps takes nothing from the living). Its journal is sealed first: a process that wakes up sends nothing more of it.
+A claim is rescued when its process is gone, or when its lease has run out and nobody renewed it for longer than the living take
+to do so (so that a clock that jumps takes nothing from them). Its journal is sealed first: a process that wakes up sends nothing more of it.
 """
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -41,9 +42,27 @@ class Held:
 
 @dataclass(slots=True)
 class Watch:
-    """What the last look saw: claims whose lease had run out."""
+    """What earlier looks saw: claims whose lease had run out, and since when (monotonic) it stands unrenewed.
 
-    expired: dict[UUID, datetime] = field(default_factory=dict)
+    `patience` is how many seconds it must have stood so: more than the living take to renew it.
+    """
+
+    patience: float = 0.0
+    expired: dict[UUID, tuple[datetime, float]] = field(default_factory=dict)
+
+    def look(self, held: Sequence[Held], *, at: datetime) -> set[UUID]:
+        """Return which of the claims nobody looks after any more."""
+        now = time.monotonic()
+        seen: dict[UUID, tuple[datetime, float]] = {}
+        abandoned = set()
+        for claim in held:
+            if claim.lease_until < at:
+                until, since = self.expired.get(claim.token, (None, now))
+                seen[claim.token] = claim.lease_until, since if until == claim.lease_until else now
+                if until == claim.lease_until and now - since >= self.patience:
+                    abandoned.add(claim.token)
+        self.expired = seen
+        return abandoned
 
 
 def rescue(watch: Watch, *, folder: Path, at: datetime) -> int:
@@ -58,17 +77,15 @@ def rescue(watch: Watch, *, folder: Path, at: datetime) -> int:
                 """)
             )
         ]
-    expired = {claim.token: claim.lease_until for claim in held if claim.lease_until < at}
+    abandoned = watch.look(held, at=at)
     rescued = 0
     for claim in held:
         finding = journal.find(folder, claim.token)
-        abandoned = watch.expired.get(claim.token) == claim.lease_until and claim.token in expired
-        if abandoned or (finding is not None and finding.owner_is_dead):
+        if claim.token in abandoned or (finding is not None and finding.owner_is_dead):
             _save(claim, finding, at=at)
             rescued += 1
         elif finding is not None:
             finding.close()
-    watch.expired = expired
     _tidy(folder, {claim.token.hex for claim in held}, at=at)
     return rescued
 

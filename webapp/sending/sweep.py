@@ -11,7 +11,8 @@ from webapp.sending.rescue import Watch
 
 log = logging.getLogger(__name__)
 
-_watch = Watch()
+#: A lease that has run out and is not renewed for this long is nobody's: senders renew theirs every 6 seconds.
+_watch = Watch(patience=9.0)
 #: A sending job says every second that it lives; a slot without this word is given a job.
 ALIVE_SECONDS = 5
 QUEUED_SECONDS = 15
@@ -41,7 +42,7 @@ def wake(delivery_id: int) -> None:
 def _is_first_to_queue(delivery_id: int, slot: int) -> bool:
     """A job that waits is not queued once more for a while; not by a unique job, as RQ keeps the id of a killed one."""
     try:
-        return bool(broker.client().set(f"{_key(delivery_id, slot)}:queued", "1", ex=QUEUED_SECONDS, nx=True))
+        return bool(broker.quick().set(f"{_key(delivery_id, slot)}:queued", "1", ex=QUEUED_SECONDS, nx=True))
     except broker.RedisError:
         return True
 
@@ -50,8 +51,8 @@ def occupy(delivery_id: int, *, slot: int, again: bool = False) -> bool:
     """Say that a job works on a slot; False if another one does already. `again` says so once more."""
     try:
         if not again:
-            broker.client().delete(f"{_key(delivery_id, slot)}:queued")
-        return bool(broker.client().set(_key(delivery_id, slot), "1", ex=ALIVE_SECONDS, nx=not again)) or again
+            broker.quick().delete(f"{_key(delivery_id, slot)}:queued")
+        return bool(broker.quick().set(_key(delivery_id, slot), "1", ex=ALIVE_SECONDS, nx=not again)) or again
     except broker.RedisError:
         return True  # two on one slot is no harm: claims keep them apart
 
@@ -59,7 +60,7 @@ def occupy(delivery_id: int, *, slot: int, again: bool = False) -> bool:
 def leave(delivery_id: int, *, slot: int) -> None:
     """Make a slot free at once."""
     with suppress(broker.RedisError):
-        broker.client().delete(_key(delivery_id, slot))
+        broker.quick().delete(_key(delivery_id, slot))
 
 
 def _key(delivery_id: int, slot: int) -> str:
@@ -69,6 +70,6 @@ def _key(delivery_id: int, slot: int) -> str:
 def is_alive(delivery_id: int, *, slot: int) -> bool:
     """Whether a job works on this slot of the delivery; False when Redis does not know."""
     try:
-        return bool(broker.client().exists(_key(delivery_id, slot)))
+        return bool(broker.quick().exists(_key(delivery_id, slot)))
     except broker.RedisError:
         return False
