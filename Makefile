@@ -10,7 +10,7 @@ BIN := .venv/bin
 SETUP = @command -v $(PYTHON) >/dev/null 2>&1 || { echo "Sendoff needs Python 3.11 or later, and there is no $(PYTHON) here" >&2; exit 1; }; \
   $(PYTHON) -I webapp/local/environment.py
 
-export PORT HOST SENDOFF_VAR DEMO DATABASE_URL REDIS_URL NAME SCALE
+export PORT HOST SENDOFF_VAR DEMO DATABASE_URL REDIS_URL NAME SCALE RUNS SEED
 
 help: ## list the commands
 	@awk 'BEGIN {FS = ":.*## "; print "make …"} /^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' Makefile
@@ -47,8 +47,8 @@ messages: ## bring the catalogs of translations up to date with the code; then t
 bench: ## benchmarks: all, or NAME=send; SCALE=0.1 for a smaller one
 	@exec $(BIN)/python -m tests.bench $(NAME)
 
-faults: ## the tests that kill processes and cut connections
-	@exec $(BIN)/python -m pytest -q -m faults $(ARGS)
+faults: ## things go wrong while 100,000 messages are sent, and everybody is counted; RUNS=20 SCALE=1 SEED=
+	@exec $(BIN)/python -m tests.faults
 
 lock: ## make the lock files anew from pyproject.toml and package.json
 	@$(COMPILE) --output-file requirements.txt pyproject.toml

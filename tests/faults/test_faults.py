@@ -10,8 +10,8 @@ from tests.faults.relay import Relay
 from tests.faults.trial import Trial
 
 pytestmark = pytest.mark.faults
-SIZE = 500
-SECONDS = 1.2
+SIZE = 400
+SECONDS = 0.9
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ def test_a_worker_whose_redis_is_away_lets_its_job_go_on(app):
     connection = broker.client()
     worker = AppWorker([Queue("send", connection=connection, serializer="json")], connection=connection)
     job = Queue("send", connection=connection, serializer="json").enqueue("jobs.mail.sweep")
+    worker.register_birth()
     worker.prepare_execution(job)
     worker.maintain_heartbeats(job)
     worker.connection = job.connection = Redis(unix_socket_path="/nowhere/redis.sock")
