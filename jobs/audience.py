@@ -1,8 +1,17 @@
-"""What is kept in order behind the audience: the indexes of attributes that contacts are searched by."""
+"""What is kept in order behind the audience: the indexes of attributes, and values of attributes that were deleted."""
 
-from webapp.audience import search_indexes
+from webapp.audience import attributes, search_indexes
+from webapp.db import transaction
 
 
 def keep_indexes() -> None:
     """Make the indexes that are missing, drop those that nothing asks for. Finding none to do costs nothing."""
     search_indexes.keep()
+
+
+def forget(name: str) -> None:
+    """Take the values of a deleted attribute off all contacts, some thousands at a time."""
+    last: int | None = 0
+    while last is not None:
+        with transaction():
+            last = attributes.forget_some(name, after=last)

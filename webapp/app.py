@@ -15,6 +15,8 @@ from webapp.accounts import sessions
 from webapp.accounts import settings_views as settings_pages
 from webapp.accounts import views as accounts
 from webapp.audience import (
+    attribute_views,
+    attributes,
     consent_views,
     contact_views,
     erasure,
@@ -32,7 +34,16 @@ from webapp.audience import (
 )
 from webapp.audience import views as audience
 from webapp.db import db
-from webapp.deliveries import actions, confirm_views, content_views, editing, prepare_views, proof_views, typology_views
+from webapp.deliveries import (
+    actions,
+    attribute_use,
+    confirm_views,
+    content_views,
+    editing,
+    prepare_views,
+    proof_views,
+    typology_views,
+)
 from webapp.deliveries import views as deliveries
 from webapp.insight import export_views as exports
 from webapp.insight import live_views as insight_live
@@ -76,6 +87,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     security.init_app(app)  # after login: who was signed out meanwhile is asked to sign in, not told of a token
     history.provide(received)
     erasure.also(tracking_erasure.forget)
+    attributes.used_in(attribute_use.deliveries)
     for features in (segment_kinds, segments, conditions):
         features.provide()
     for blueprint in blueprints():
@@ -122,6 +134,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         audit.bp,
         actions.bp,
         confirm_views.bp,
+        attribute_views.bp,
         audience.bp,
         contact_views.bp,
         content_views.bp,

@@ -21,6 +21,7 @@ JOBS: dict[str, tuple[str, str, int]] = {
     "send.deliver": ("send", "jobs.send.deliver", 300),
     "mail.send": ("mail", "jobs.mail.send", 120),
     "mail.proof": ("mail", "jobs.mail.proof", 120),
+    "audience.forget": ("imports", "jobs.audience.forget", 3600),
     "imports.run": ("imports", "jobs.imports.run", 3600),
 }
 QUEUES = ("prepare", "send", "mail", "imports")

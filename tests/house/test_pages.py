@@ -10,7 +10,7 @@ from tests.fixtures import T0
 from tests.house.crawl import path_of, rules
 from tests.house.lint import dead_ends, problems
 from webapp.accounts.models import Folder, Role, User
-from webapp.audience.models import Contact, ContactList, Segment, Suppression, Tag, Topic
+from webapp.audience.models import Attribute, Contact, ContactList, Segment, Suppression, Tag, Topic
 from webapp.db import db, transaction
 from webapp.deliveries import ledger
 from webapp.deliveries.models import Delivery, Preparation
@@ -47,6 +47,10 @@ def things(make_delivery, make_user) -> dict[str, list[Any]]:
         is_no = {"kind": "field", "subject": "country", "op": "is", "value": "<NO>"}
         tree = {"join": "all", "of": [is_no, {"join": "none", "of": [is_no]}]}
         db.session.add(Tag(name="A <tag>", created_at=T0))
+        for number, kind in enumerate(("text", "number", "date", "boolean", "choice")):
+            label = f"A <{kind}>"
+            one = Attribute(name=f"a{number}", label=label, kind=kind, choices=["<x>"], searchable=True, created_at=T0)
+            db.session.add(one)
         for number, key in enumerate(("a<b@x.no", "@x.no", "#0ab")):
             db.session.add(Suppression(email_norm=key, cause=("manual", "manual", "erased")[number], created_at=T0))
         db.session.add(Segment(name="A <segment>", tree=tree, created_at=T0, updated_at=T0))
@@ -60,6 +64,7 @@ def things(make_delivery, make_user) -> dict[str, list[Any]]:
         "topic_id": ids(Topic)[:1],
         "segment_id": ids(Segment)[:1],
         "tag_id": ids(Tag)[:1],
+        "attribute_id": ids(Attribute),
         "suppression_id": ids(Suppression),
         "domain": ["fjellheim.example"],
         "provider_id": ids(Provider)[:1],

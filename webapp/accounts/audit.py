@@ -44,6 +44,9 @@ ACTIONS: dict[str, Any] = {
     "delivery-recounted": _l("Computed the figures of a delivery again"),
     "contacts-imported": _l("Imported contacts"),
     "contacts-exported": _l("Exported contacts"),
+    "attribute-created": _l("Defined an attribute"),
+    "attribute-changed": _l("Changed an attribute"),
+    "attribute-deleted": _l("Deleted an attribute"),
     "contact-changed": _l("Changed a contact"),
     "contact-exported": _l("Exported everything about a contact"),
     "contact-erased": _l("Erased a contact"),
@@ -89,6 +92,7 @@ ACTIONS: dict[str, Any] = {
 
 #: Kinds of things, and names in the detail of entries, in words; what is missing is shown as it is.
 THINGS: dict[str, Any] = {
+    "attribute": _l("Attribute"),
     "contact": _l("Contact"),
     "delivery": _l("Delivery"),
     "dkim-key": _l("DKIM key"),

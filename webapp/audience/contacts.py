@@ -1,6 +1,6 @@
 """Contacts: one person each, found, made, edited, deleted, exported."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,6 @@ from webapp.accounts import audit
 from webapp.accounts.models import User
 from webapp.audience import addresses, columns, erased, search, suppression
 from webapp.audience.models import Contact, Import, Subscription
-from webapp.audience.rows import MAX_VALUE
 from webapp.audience.search import Wanted
 from webapp.db import db
 from webapp.errors import Invalid, NotFound
@@ -90,17 +89,6 @@ def count(wanted: Wanted) -> int:
 def status_of(found: Contact) -> str:
     """Return a contact's status, one of search.STATUSES."""
     return str(db.session.scalar(select(search.status()).where(Contact.id == found.id)))
-
-
-def attributes_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Make attributes of what was typed as names and values; a name becomes a word that merge fields can use."""
-    found: dict[str, str] = {}
-    for at, (name, value) in enumerate(pairs):
-        if value.strip() and not name.strip():
-            raise Invalid(_l("“%(value)s” has no name.", value=value.strip()), field="attributes")
-        if value.strip():
-            found[columns.key_of(name, at)] = value.strip()[:MAX_VALUE]
-    return found
 
 
 def languages() -> Sequence[str]:

@@ -3,6 +3,7 @@
 from wtforms import BooleanField, DateField, FileField, RadioField, SelectField, TextAreaField
 from wtforms.validators import DataRequired, Length
 
+from webapp.audience.attribute_values import KINDS
 from webapp.web.forms import Form, LineField, options
 from webapp.words import _l
 
@@ -57,6 +58,15 @@ class DeleteForm(Form):
     block = BooleanField(
         _l("Never write to this address again"),
         description=_l("Keeps the address on the suppression list, so that an import does not bring it back"),
+    )
+
+
+class AttributeForm(Form):
+    label = LineField(_l("Name"), validators=[DataRequired(_l("Give it a name.")), Length(max=60)])
+    kind = RadioField(_l("Type"), choices=options(KINDS.items()), default="text")
+    options = TextAreaField(_l("What may be chosen"), description=_l("For a choice only: each on a line of its own"))
+    searchable = BooleanField(
+        _l("Find contacts by it"), description=_l("At most five attributes: each makes imports a little slower")
     )
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Numeric, and_, case, cast, exists, func, l
 from webapp.accounts.models import User
 from webapp.audience import lists, tags, topics
 from webapp.audience.conditions import Choices, Kind, Operator, register
-from webapp.audience.models import Consent, Contact, ContactTag, ListMember, Subscription, Suppression
+from webapp.audience.models import Attribute, Consent, Contact, ContactTag, ListMember, Subscription, Suppression
 from webapp.db import db
 from webapp.words import LazyString, _l
 
@@ -148,13 +148,15 @@ def _one_of(subject: str, known: dict[str, LazyString]) -> str:
 
 
 def attribute_names() -> list[str]:
-    """Return the names of attributes that contacts have."""
+    """Return the names of attributes that contacts have, as some thousands of them tell."""
     asked = select(Contact.attributes).where(Contact.attributes != {}).limit(ASKED_FOR_ATTRIBUTES).subquery()
     return sorted(db.session.scalars(select(func.jsonb_object_keys(asked.c.attributes)).distinct()))
 
 
 def _attributes(_by: User) -> Choices:
-    return [(name, name) for name in attribute_names()]
+    labels = {row.name: row.label for row in db.session.execute(select(Attribute.name, Attribute.label))}
+    labels |= {name: name for name in attribute_names() if name not in labels}
+    return sorted(labels.items(), key=lambda pair: pair[1].lower())
 
 
 def _topics(_by: User) -> Choices:

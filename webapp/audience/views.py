@@ -10,7 +10,19 @@ from werkzeug.wrappers import Response
 from webapp import clock
 from webapp.accounts import audit
 from webapp.accounts.rights import Right
-from webapp.audience import consents, contacts, history, lists, search, subscriptions, suppression, tags, topics
+from webapp.audience import (
+    attribute_views,
+    attributes,
+    consents,
+    contacts,
+    history,
+    lists,
+    search,
+    subscriptions,
+    suppression,
+    tags,
+    topics,
+)
 from webapp.audience.contacts import Facts
 from webapp.audience.forms import ContactForm, DeleteForm
 from webapp.audience.models import Contact
@@ -126,6 +138,7 @@ def page_of(found: Contact) -> dict[str, Any]:
         "status": contacts.status_of(found),
         "entry": entry,
         "answers": subscriptions.of_contact(found.id),
+        "attribute_facts": attribute_views.facts(found.attributes, attributes.choices()),
         "consents": consents.of_contact(found.id),
         "consent_history": consents.history(found.id),
         "tags": tags.of_contact(found.id),
@@ -145,7 +158,7 @@ def new() -> Response | str:
     """Add a contact by hand."""
     form = ContactForm()
     if request.method == "GET":
-        return render_template("audience/contact_edit.html", form=form, contact=None, pairs=[])
+        return render_template("audience/contact_edit.html", **_edited(form, None, {}))
     try:
         if form.validate():
             found = contacts.create(facts_of(form), by=person(), at=clock.now())
@@ -153,7 +166,7 @@ def new() -> Response | str:
             return go(url_for("audience.contact", contact_id=found.id))
     except Invalid as problem:
         form.add_problem(problem)
-    return shown_again("audience/contact_edit.html", form=form, contact=None, pairs=_pairs())
+    return shown_again("audience/contact_edit.html", **_edited(form, None, dict(_pairs())))
 
 
 @bp.route("/contacts/<int:contact_id>/edit", methods=["GET", "POST"])
@@ -162,9 +175,9 @@ def edit(contact_id: int) -> Response | str:
     """Edit a contact."""
     found = contacts.get(contact_id)
     form = ContactForm(obj=found)
-    pairs = list(found.attributes.items())
     if request.method == "GET":
-        return render_template("audience/contact_edit.html", form=form, contact=found, pairs=pairs)
+        typed = attribute_views.typed(found.attributes)
+        return render_template("audience/contact_edit.html", **_edited(form, found, typed))
     try:
         if form.validate():
             contacts.change(found, facts=facts_of(form), by=person(), at=clock.now())
@@ -172,7 +185,7 @@ def edit(contact_id: int) -> Response | str:
             return go(url_for("audience.contact", contact_id=found.id))
     except Invalid as problem:
         form.add_problem(problem)
-    return shown_again("audience/contact_edit.html", form=form, contact=found, pairs=_pairs())
+    return shown_again("audience/contact_edit.html", **_edited(form, found, dict(_pairs())))
 
 
 @bp.route("/contacts/<int:contact_id>/delete", methods=["GET", "POST"])
@@ -188,6 +201,14 @@ def delete(contact_id: int) -> Response | str:
     return go(url_for("audience.index"))
 
 
+def _edited(form: ContactForm, found: Contact | None, typed: dict[str, str]) -> dict[str, Any]:
+    """Return what the form of a contact shows: fields for the attributes that are defined, pairs for all others."""
+    known = attributes.choices()
+    names = {one.name for one in known}
+    pairs = [pair for pair in typed.items() if pair[0] not in names]
+    return {"form": form, "contact": found, "known": known, "typed": typed, "pairs": pairs}
+
+
 def _pairs() -> list[tuple[str, str]]:
     """Return the attributes as they were typed."""
     return list(zip(request.form.getlist("key"), request.form.getlist("value"), strict=False))
@@ -196,4 +217,4 @@ def _pairs() -> list[tuple[str, str]]:
 def facts_of(form: ContactForm) -> Facts:
     """Return what was filled in; attributes are pairs of fields, a pair without a value is left out."""
     plain = {name: form[name].data or "" for name in form.data}
-    return Facts(**plain, attributes=contacts.attributes_of(_pairs()))
+    return Facts(**plain, attributes=attributes.read(_pairs(), known=attributes.by_name()))

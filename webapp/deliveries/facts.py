@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 
 from webapp import settings
-from webapp.audience.models import Contact, ListMember, Subscription
+from webapp.audience.models import Attribute, Contact, ListMember, Subscription
 from webapp.content.checks import Checked, Draft, check
 from webapp.content.findings import Finding
 from webapp.db import db
@@ -87,14 +87,14 @@ def count_subscribed(delivery: Delivery) -> int:
 
 
 def attribute_names(delivery: Delivery | None = None) -> list[str]:
-    """Give the names of the attributes that contacts have, of the delivery's lists or of all."""
+    """Give the names of the attributes that are defined, and of those that contacts have: of the delivery's lists or all."""
     some = select(Contact.attributes).where(Contact.attributes != {})
     if delivery is not None and delivery.targets and not delivery.segment_targets:
         members = select(ListMember.contact_id).where(ListMember.list_id.in_([t.list_id for t in delivery.targets]))
         some = some.where(Contact.id.in_(members))
     asked = some.limit(ASKED_FOR_ATTRIBUTES).subquery()
-    names = select(func.jsonb_object_keys(asked.c.attributes)).distinct()
-    return sorted(db.session.scalars(names))
+    names = set(db.session.scalars(select(func.jsonb_object_keys(asked.c.attributes)).distinct()))
+    return sorted(names | set(db.session.scalars(select(Attribute.name))))
 
 
 def _to_deliver(delivery: Delivery) -> int | None:
