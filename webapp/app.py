@@ -22,6 +22,8 @@ from webapp.audience import (
     erasure,
     history,
     import_views,
+    join_views,
+    joining,
     list_views,
     person_views,
     quarantine_views,
@@ -57,6 +59,7 @@ from webapp.sending import views as relays
 from webapp.settings import Settings, use
 from webapp.tracking import conditions
 from webapp.tracking import erasure as tracking_erasure
+from webapp.tracking import joining as tracking_joining
 from webapp.tracking import views as tracking
 from webapp.web import errors, filters, health, htmx, i18n, live, login, logs, requests, security
 
@@ -87,6 +90,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     security.init_app(app)  # after login: who was signed out meanwhile is asked to sign in, not told of a token
     history.provide(received)
     erasure.also(tracking_erasure.forget)
+    joining.also(tracking_joining.bring)
     attributes.used_in(attribute_use.deliveries)
     for features in (segment_kinds, segments, conditions):
         features.provide()
@@ -144,6 +148,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         exports.bp,
         insight.bp,
         import_views.bp,
+        join_views.bp,
         list_views.bp,
         person_views.bp,
         tabs.bp,

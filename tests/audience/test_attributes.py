@@ -137,6 +137,7 @@ def test_attributes_are_defined_changed_and_deleted_on_pages(user, as_role):
     assert (one.name, one.label, one.kind, one.searchable) == ("shoe_size", "Shoe size", "number", True)
     assert "Being made ready" in client.get("/attributes").text
     assert client.post(f"/attributes/{one.id}/edit", data={"label": "Shoes"}).status_code == 303
+    db.session.expire_all()
     assert (one.label, one.kind, one.searchable) == ("Shoes", "number", False)
     assert "One contact has a value" in client.get(f"/attributes/{one.id}/delete").text
     assert client.post(f"/attributes/{one.id}/delete").status_code == 303

@@ -111,7 +111,7 @@ def forget_some(name: str, *, after: int) -> int | None:
     An attribute that was defined again meanwhile keeps its values.
     """
     last = db.session.scalar(
-        text("SELECT max(id) FROM (SELECT id FROM contact WHERE id > :after ORDER BY id LIMIT :limit) AS some"),
+        text("SELECT max(id) FROM (SELECT id FROM contact WHERE id > :after ORDER BY id LIMIT :limit) AS part"),
         {"after": after, "limit": FORGOTTEN_AT_ONCE},
     )
     if last is None or db.session.scalar(select(Attribute.id).where(Attribute.name == name)) is not None:

@@ -4,12 +4,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Numeric, and_, case, cast, exists, func, literal, not_, or_, select
+from sqlalchemy import ColumnElement, Numeric, and_, case, cast, exists, func, literal, not_, select
 
 from webapp.accounts.models import User
-from webapp.audience import lists, tags, topics
+from webapp.audience import lists, search, tags, topics
 from webapp.audience.conditions import Choices, Kind, Operator, register
-from webapp.audience.models import Attribute, Consent, Contact, ContactTag, ListMember, Subscription, Suppression
+from webapp.audience.models import Attribute, Consent, Contact, ContactTag, ListMember, Subscription
 from webapp.db import db
 from webapp.words import LazyString, _l
 
@@ -44,7 +44,6 @@ DATE = {
 }
 #: How many contacts are asked for the names of their attributes; more would be slow, and contacts are much alike.
 ASKED_FOR_ATTRIBUTES = 2_000
-_DOMAIN = func.split_part(Contact.email_norm, "@", 2)
 IS_NUMBER = r"^-?[0-9]{1,15}([.][0-9]{1,6})?$"
 IS_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}($|[T ])"
 
@@ -90,11 +89,12 @@ def _attribute(subject: str, operator: str, value: Any) -> ColumnElement[bool]:
         return text_is(own, operator, value)
     filled = func.coalesce(own, "")
     if operator in NUMBER:
-        number = case((filled.op("~")(IS_NUMBER), cast(filled, Numeric)))
+        stored = func.jsonb_typeof(Contact.attributes.op("->")(literal(subject))) == "number"
+        number = case((stored, cast(filled, Numeric)), (filled.op("~")(IS_NUMBER), cast(filled, Numeric)))
         wanted = Decimal(value)
         compared = {"equals": number == wanted, "less": number < wanted, "more": number > wanted}[operator]
         return func.coalesce(compared, False)
-    return and_(filled.op("~")(IS_DATE), _day(func.left(filled, 10).collate("C"), operator, value))
+    return and_(_day(func.left(filled, 10).collate("C"), operator, value), filled.op("~")(IS_DATE))
 
 
 def _day(day: ColumnElement[Any], operator: str, value: Any) -> ColumnElement[bool]:
@@ -134,11 +134,7 @@ def _consent(subject: str, operator: str, _value: Any) -> ColumnElement[bool]:
 
 
 def _suppressed(_subject: str, operator: str, _value: Any) -> ColumnElement[bool]:
-    found = or_(
-        exists().where(Suppression.email_norm == Contact.email_norm).correlate(Contact),
-        exists().where(Suppression.email_norm == literal("@").concat(_DOMAIN)).correlate(Contact),
-    ).self_group()
-    return found if operator == "yes" else not_(found)
+    return search.SUPPRESSED if operator == "yes" else search.NOT_SUPPRESSED
 
 
 def _one_of(subject: str, known: dict[str, LazyString]) -> str:

@@ -16,6 +16,7 @@ from webapp.audience import (
     consents,
     contacts,
     history,
+    joining,
     lists,
     search,
     subscriptions,
@@ -65,6 +66,7 @@ def source_word(source: str) -> str:
     if number != source and number.isdecimal():
         return str(gettext("delivery %(number)s", number=number))
     known = {subscriptions.BY_HAND: gettext("by hand"), contacts.DELETED: gettext("contact deleted")}
+    known[joining.MERGED] = gettext("merged contact")
     known[suppression.ON_REQUEST] = gettext("request of the person")
     return str(known.get(source, source))
 
