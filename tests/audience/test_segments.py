@@ -2,7 +2,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from tests.fixtures import T0
 from webapp import clock
@@ -255,6 +255,32 @@ def test_what_people_did_can_be_asked(make_delivery, user):
     for (kind, op, value), count in asked.items():
         subject = delivery.id if kind == "delivery" else ""
         assert segments.count(checked(every(cond(kind, subject, op, value)), by=user)) == count, (kind, op)
+
+
+def test_of_very_many_contacts_an_estimate_is_shown_until_they_are_counted(people, user, as_role, monkeypatch):
+    tree = checked(every(cond("field", "country", "is", "NO")), by=user)
+    assert segments.estimate(tree) is None
+    exact = segments.count(tree)
+    segment = make("Norway", tree, user)
+    db.session.execute(text("ANALYZE contact"))
+    first, last = db.session.execute(select(func.min(Contact.id), func.max(Contact.id))).one()
+    for name, value in {"MANY": 10, "LEAST": 3, "DRAWN": last - first + 1}.items():
+        monkeypatch.setattr(segments, name, value)
+    found = segments.estimate(tree)
+    assert found is not None
+    assert found.count == exact
+    assert {str(one.country).upper() for one in found.sample} == {"NO"}
+    assert segments.estimate(checked(every(cond("field", "country", "is", "ZZ")), by=user)) is None
+    client = as_role("Manager")
+    page = client.get(f"/segments/{segment.id}").text
+    assert f"About {exact}" in page
+    assert f'hx-get="/segments/{segment.id}/count"' in page
+    assert "About" not in client.get(f"/segments/{segment.id}?exact=1").text
+    assert "About" not in client.get(f"/segments/{segment.id}/count").text
+    whole = {"node": ["0", "0.0"], "0:join": "all", "0.0:about": "field:country", "0.0:op": "is", "0.0:value": "NO"}
+    builder = as_role("Marketer", email="m@example.com")
+    assert f"About {exact}" in builder.post("/segments/count", data=whole).text
+    assert "About" not in builder.post("/segments/count?exact=1", data=whole).text
 
 
 def test_a_segment_is_built_without_script_counted_and_deleted(people, as_role):

@@ -31,13 +31,16 @@ def run(scale):
         people.settle()
         found = searches(number)
         lookups = each([key_lookup(one) for one in random.Random(3).sample(range(1, number), LOOKUPS)])  # noqa: S311
-        counts = {name: statistics.median(each([count(tree)] * AROUND)) for name, tree in people.segments().items()}
+        shown = {
+            name: statistics.median(each([count(tree, segments.estimate)] * AROUND)) for name, tree in built().items()
+        }
+        counts = {name: statistics.median(each([count(tree)] * AROUND)) for name, tree in built().items()}
     times = [milliseconds for _kind, _typed, milliseconds in found]
     rows = [
         *((f"search by {kind}, median", f"{statistics.median(of(kind, found)):.1f} ms") for kind in KINDS),
         ("slowest search", "{2:.1f} ms for {0} “{1}”".format(*max(found, key=lambda one: one[2]))),
         ("one contact by its key, median", f"{statistics.median(lookups):.2f} ms"),
-        *((f"segment: {name}", f"{milliseconds:.0f} ms") for name, milliseconds in counts.items()),
+        *((f"segment: {name}", f"{shown[name]:.0f} ms, counted {took:.0f} ms") for name, took in counts.items()),
     ]
     sys.stdout.writelines(f"{name:<62} {value}\n" for name, value in rows)
     return {
@@ -45,6 +48,7 @@ def run(scale):
         "search_p50_ms": round(statistics.median(times), 1),
         "search_p99_ms": round(statistics.quantiles(times, n=100)[98], 1),
         "segment_count_p50_ms": round(statistics.median(counts.values()), 1),
+        "segment_shown_p50_ms": round(statistics.median(shown.values()), 1),
         "segment_count_max_ms": round(max(counts.values()), 1),
         "lookup_p50_ms": round(statistics.median(lookups), 2),
         "ratio_to_lookup": round(statistics.median(times) / statistics.median(lookups), 1),
@@ -100,13 +104,18 @@ def key_lookup(contact_id):
     return look
 
 
-def count(tree):
+def built():
+    with transaction():
+        return people.segments()
+
+
+def count(tree, how=segments.count):
     with transaction():
         sound = checked(tree, by=db.session.scalars(select(User).limit(1)).one())
 
     def counted():
         with transaction():
-            segments.count(sound)
+            how(sound)
 
     return counted
 

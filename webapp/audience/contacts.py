@@ -20,6 +20,7 @@ from webapp.words import _l
 MOST_ATTRIBUTES = 100
 MOST_LANGUAGES = 50
 COUNTED_AT_ONCE = 50_000
+SPARSE = 50_000
 ERASED = _l(
     "The person with this address asked to be erased. To add them again, take the address off the suppression list."
 )
@@ -77,8 +78,13 @@ def page(wanted: Wanted, *, order: str = "name", limit: int, offset: int = 0) ->
         total = rows[0][1] if rows else 0
         ones = [row[0] for row in rows]
         return Found(search.with_status(ones), min(total, search.MOST_FOUND), more=total > search.MOST_FOUND)
-    listed = search.contacts(wanted).order_by(*search.ORDERS[order]).limit(limit).offset(offset)
-    return Found(search.with_status(db.session.scalars(listed).all()), count(wanted))
+    total, listed = count(wanted), search.contacts(wanted)
+    if wanted != Wanted() and total < SPARSE:
+        # Found first, then put in order: else all names would be walked through for the few that fit.
+        found = listed.with_only_columns(Contact.id).offset(0).subquery()
+        listed = select(Contact).join(found, found.c.id == Contact.id)
+    listed = listed.order_by(*search.ORDERS[order]).limit(limit).offset(offset)
+    return Found(search.with_status(db.session.scalars(listed).all()), total)
 
 
 def count(wanted: Wanted) -> int:

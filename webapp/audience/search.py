@@ -160,7 +160,7 @@ _CONDITIONS: dict[str, ColumnElement[bool]] = {
     "unusable": not_(_USABLE),
     "subscribed": and_(_USABLE, NOT_SUPPRESSED, _WANTS),
     "unsubscribed": and_(_USABLE, NOT_SUPPRESSED, not_(_WANTS), _LEFT),
-    "unasked": and_(_USABLE, NOT_SUPPRESSED, not_(_WANTS), not_(_LEFT)),
+    "unasked": and_(_USABLE, NOT_SUPPRESSED, not_(_subscription())),
 }
 
 

@@ -39,7 +39,8 @@ def segment(segment_id: int) -> str:
 
 def page_of(found: Segment) -> dict[str, Any]:
     """Return what the page of a segment shows."""
-    return {"segment": found, "tree": found.tree, **words_of(), **answer_of(found.tree)}
+    exact = "exact" in request.args
+    return {"segment": found, "tree": found.tree, "built": False, **words_of(), **answer_of(found.tree, exact=exact)}
 
 
 @bp.route("/segments/new", methods=["GET", "POST"])
@@ -60,7 +61,18 @@ def edit(segment_id: int) -> Response | str:
 @needs(Right.AUDIENCE)
 def count() -> str:
     """Tell how many fit what is being built, and ten of them."""
-    return render_template("audience/_segment_count.html", **checked_answer(tree_of_form()))
+    answer = checked_answer(tree_of_form(), exact="exact" in request.args)
+    return render_template("audience/_segment_count.html", **answer, segment=None, built=True)
+
+
+@bp.get("/segments/<int:segment_id>/count")
+@needs(Right.VIEW)
+def count_saved(segment_id: int) -> str:
+    """Tell how many fit a segment, counted to the end."""
+    found = segments.get(segment_id)
+    return render_template(
+        "audience/_segment_count.html", **answer_of(found.tree, exact=True), segment=found, built=False
+    )
 
 
 @bp.route("/segments/<int:segment_id>/delete", methods=["GET", "POST"])
@@ -109,7 +121,8 @@ def _save(found: Segment | None, values: dict[str, Any]) -> Segment:
 def builder_of(form: SegmentForm, found: Segment | None, tree: Node, **more: Any) -> dict[str, Any]:
     """Return what the builder shows."""
     context = {"form": form, "segment": found, "tree": tree, "problems": {}, "deepest": DEEPEST, **words_of()}
-    return context | checked_answer(tree) | more
+    exact = request.form.get("act") == "look"
+    return context | {"built": True} | checked_answer(tree, exact=exact) | more
 
 
 def words_of() -> dict[str, Any]:
@@ -118,17 +131,20 @@ def words_of() -> dict[str, Any]:
     return {"kinds": {kind.code: kind for kind in kinds()}, "offered": offered, "joins": JOINS}
 
 
-def checked_answer(tree: Node) -> dict[str, Any]:
+def checked_answer(tree: Node, *, exact: bool = False) -> dict[str, Any]:
     """Return who fits a tree that may not be complete yet."""
     try:
-        return answer_of(checked(tree, by=person()))
+        return answer_of(checked(tree, by=person()), exact=exact)
     except Invalid as problem:
-        return {"count": None, "sample": [], "why": problem.message}
+        return {"count": None, "sample": [], "why": problem.message, "about": False}
 
 
-def answer_of(tree: Node) -> dict[str, Any]:
-    """Return how many fit a sound tree, and ten of them."""
-    return {"count": segments.count(tree), "sample": segments.sample(tree), "why": None}
+def answer_of(tree: Node, *, exact: bool) -> dict[str, Any]:
+    """Return how many fit a sound tree, and ten of them; of very many about how many, unless the exact number is wanted."""
+    about = None if exact else segments.estimate(tree)
+    if about is not None:
+        return {"count": about.count, "sample": about.sample, "why": None, "about": True}
+    return {"count": segments.count(tree), "sample": segments.sample(tree), "why": None, "about": False}
 
 
 def tree_of_form() -> Node:
