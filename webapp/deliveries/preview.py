@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import select
 
 from webapp import broker
-from webapp.audience import segments
+from webapp.audience import contacts, segments
 from webapp.audience.models import Contact, ListMember
+from webapp.audience.search import Wanted
 from webapp.content.fields import contact_values, sample_values
 from webapp.content.problems import TemplateProblem
 from webapp.content.render import Rendered, compile_content, one_line
@@ -24,22 +25,25 @@ KEPT_SECONDS = 1800
 
 def contacts_for(delivery: Delivery, find: str = "", *, chosen: int | None = None) -> list[Contact]:
     """Give contacts to choose from: those whose name or address begins so, else the first of the audience."""
-    query = select(Contact).where(Contact.email_norm.is_not(None))
-    begins = find.strip().lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
     if find.strip():
-        columns = (Contact.email_norm, func.lower(Contact.first_name), func.lower(Contact.last_name))
-        query = query.where(or_(*(column.like(begins) for column in columns)))
-    elif first := next((one for one in delivery.audience if not one.excluded), None):
+        found = [one for one, _status in contacts.page(Wanted(q=find), limit=SHOWN).rows if one.email_norm]
+    else:
+        found = _first_of(delivery)
+    if chosen is not None and all(contact.id != chosen for contact in found):
+        contact = db.session.get(Contact, chosen)
+        found = [contact, *found] if contact else found
+    return found
+
+
+def _first_of(delivery: Delivery) -> list[Contact]:
+    query = select(Contact).where(Contact.email_norm.is_not(None))
+    if first := next((one for one in delivery.audience if not one.excluded), None):
         if isinstance(first, DeliveryList):
             query = query.join(ListMember, ListMember.contact_id == Contact.id)
             query = query.where(ListMember.list_id == first.list_id).order_by(ListMember.contact_id)
         else:
             query = query.where(segments.fits(first.segment_id))
-    found = list(db.session.scalars(query.order_by(Contact.id).limit(SHOWN)))
-    if chosen is not None and all(contact.id != chosen for contact in found):
-        contact = db.session.get(Contact, chosen)
-        found = [contact, *found] if contact else found
-    return found
+    return list(db.session.scalars(query.order_by(Contact.id).limit(SHOWN)))
 
 
 def values_of(contact: Contact | None) -> dict[str, Any]:
