@@ -24,7 +24,7 @@ def deliver(delivery_id: int, slot: int = 0) -> str:
         ending = _deliver(delivery_id, slot)
     finally:
         sweeping.leave(delivery_id, slot=slot)
-    if ending == "time":
+    if ending in {"time", "switched"}:
         queue.push("send.deliver", delivery_id, slot)
     return ending
 

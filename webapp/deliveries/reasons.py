@@ -36,6 +36,7 @@ REASONS: dict[str, LazyString] = {
     "relay_broken": _l("The relay keeps breaking off"),
     "refusals": _l("The relay refused %(count)s messages in a row"),
     "bounces": _l("%(percent)s %% of the addresses were refused, more than the limit of %(limit)s %%"),
+    "complaints": _l("%(percent)s %% of the recipients complained, more than the limit of %(limit)s %%"),
     "dkim_key": _l("The messages cannot be signed: the DKIM key cannot be read"),
     "content": _l("The messages cannot be made"),
 }
@@ -54,6 +55,29 @@ ADVICE: dict[str, tuple[LazyString, str]] = {
     "not_allowed": (_l("Somebody who may prepare must start it."), "prepare"),
     "unexpected": (_l("Prepare again; if it comes back, tell your administrator."), "prepare"),
 }
+
+
+#: What to do about a delivery that paused by itself.
+PAUSE_ADVICE: dict[str, LazyString] = {
+    "relay_missing": _l("Ask an administrator to set up a relay, or choose another in a copy. Then resume."),
+    "relay_unreachable": _l("Ask an administrator to try the relay out (Settings, Relays). Resume when it answers."),
+    "relay_login": _l("Ask an administrator to enter user name and password of the relay again. Then resume."),
+    "relay_certificate": _l(
+        "Ask an administrator: the relay must be written as its certificate names it. Then resume."
+    ),
+    "relay_tls": _l("Ask an administrator to choose the encryption that the relay speaks. Then resume."),
+    "relay_broken": _l("Ask an administrator to try the relay out (Settings, Relays), then resume."),
+    "refusals": _l("What the relay says stands in the activity. Mend that, or resume if it has passed."),
+    "bounces": _l("Look at the failed recipients: a list that is old or bought is best stopped. Resume goes on."),
+    "complaints": _l("Stop it if people did not ask for this mail: more complaints get all your mail blocked."),
+    "dkim_key": _l("Ask an administrator to make a new key (Settings, Sending domains). Then resume."),
+    "content": _l("Stop it, and send the rest from a copy in which the content is mended."),
+}
+
+
+def pause_advice(reason: str | None) -> str:
+    """Say what to do about a delivery that paused by itself, or nothing."""
+    return str(PAUSE_ADVICE[reason]) if reason in PAUSE_ADVICE else ""
 
 
 def words(reason: str | None, params: Mapping[str, Any] | None = None) -> str:

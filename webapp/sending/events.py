@@ -24,6 +24,12 @@ WORDS: dict[str, LazyString] = {
     "plain": _l("The relay lost count of grouped commands: they are sent one at a time now"),
     "treated_as_sent": _l("%(count)s unconfirmed messages are treated as sent, by %(user)s"),
     "sent_again": _l("%(count)s unconfirmed messages are sent again, by %(user)s"),
+    "relay_switched": _l("Relay “%(relay)s” fails (%(text)s): sending goes on over “%(other)s”"),
+    "relay_back": _l("Sending goes over relay “%(relay)s” again"),
+    "relay_day_used": _l(
+        "Relay “%(relay)s” is being warmed up and has had its %(count)s messages of today: the rest goes out tomorrow"
+    ),
+    "slowed": _l("%(name)s is slowed down to %(per_minute)s messages a minute (%(text)s)"),
     "relay_unreachable": _l("Paused: the relay cannot be reached (%(text)s)"),
     "relay_login": _l("Paused: the relay refuses the login (%(text)s)"),
     "relay_certificate": _l("Paused: the certificate of the relay is not valid (%(text)s)"),
@@ -32,6 +38,7 @@ WORDS: dict[str, LazyString] = {
     "relay_missing": _l("Paused: there is no usable relay"),
     "refusals": _l("Paused: the relay refused %(count)s messages in a row (%(text)s)"),
     "bounces": _l("Paused: %(percent)s %% of the addresses were refused, more than the limit of %(limit)s %%"),
+    "complaints": _l("Paused: %(percent)s %% of the recipients complained, more than the limit of %(limit)s %%"),
     "dkim_key": _l("Paused: the messages cannot be signed (%(text)s)"),
     "content": _l("Paused: the messages cannot be made (%(text)s)"),
 }

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from webapp.db import db
-from webapp.sending import providers, slowing, warmup
+from webapp.deliveries.states import Outcome
+from webapp.sending import providers, relays, slowing, warmup
 from webapp.sending.claims import Row
 from webapp.sending.models import Relay
 from webapp.sending.outcomes import Result
@@ -58,6 +59,7 @@ class Limits:
     _held: Counter[str] = field(default_factory=Counter)
     _turns: dict[str, datetime] = field(default_factory=dict)
     _granted_at: datetime | None = None
+    _worked: bool = False
 
     def look(self, *, at: datetime) -> list[Slower]:
         """Learn from what was answered and take the limits of now; return the domains that this process has slowed."""
@@ -65,6 +67,9 @@ class Limits:
         if relay is None:
             return []
         self._grant(relay, at=at)
+        if self._worked:
+            self._worked = False
+            relays.works(relay)
         if not relay.by_domain:
             self.pacer.keep_to(Rules())
             return []
@@ -104,8 +109,9 @@ class Limits:
                 surplus[lead].append(row)
         return kept, [self._put_off(lead, put_off, rules, at=at) for lead, put_off in surplus.items()]
 
-    def recorded(self, results: Iterable[Result]) -> None:
+    def recorded(self, results: Sequence[Result]) -> None:
         """Forget messages that are no longer held."""
+        self._worked = self._worked or any(result.outcome is Outcome.SENT for result in results)
         if self._held:
             for result in results:
                 lead = self.pacer.rules.lead(domain_of(result.email))

@@ -173,7 +173,7 @@ def due_deliveries(*, at: datetime) -> dict[int, bool]:
                     AND (c.not_before IS NULL OR c.not_before <= :at)
             ) AS due
             FROM delivery d
-            WHERE d.state = 'sending'
+            WHERE (d.state = 'sending' AND (d.waits_until IS NULL OR d.waits_until <= :at))
                 OR (d.state = 'finished' AND EXISTS (SELECT FROM chunk c WHERE c.delivery_id = d.id))
         """),
         {"at": at},

@@ -17,14 +17,15 @@ from webapp import ids
 from webapp.db import db, transaction
 from webapp.deliveries import control
 from webapp.deliveries.states import State
-from webapp.sending import claims, outcomes, work
+from webapp.sending import claims, outcomes, postponed, work
 from webapp.sending.claims import Claim, Piece
 from webapp.sending.journal import Journal, path_of
+from webapp.sending.limits import Limits
 from webapp.sending.loop import Loop
 from webapp.sending.outcomes import Batch
 from webapp.sending.pacing import Pacer
 from webapp.sending.stock import Hold, Stock, Told
-from webapp.sending.troubles import Reason, judge, too_many_bounces
+from webapp.sending.troubles import Reason, judge, too_many_bounces, too_many_complaints
 from webapp.sending.weather import Weather
 from webapp.sending.work import Work
 
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 RECORD_EVERY = 0.25
 RECORD_AT = 400
 LOOK_EVERY = 0.4
+LIMITS_EVERY = 1.0
 RENEW_EVERY = 6.0
 _TICK = 0.01
 _MOST_CHUNKS = 10
@@ -66,18 +68,29 @@ class Run:
         self._terms = terms
         self._stock = Stock()
         self._weather = Weather()
+        way = job.way
+        self._pacer = Pacer(way.relay_id, per_second=way.per_second, share=terms.share, by_domain=way.by_domain)
+        self._limits = Limits(way.relay_id, self._pacer)
         now = time.monotonic()
         self._recorded_at = self._looked_at = self._renewed_at = self._filled_at = now
         self._judged_at = self._asked_at = self._alive_at = now
+        self._limited_at = self._fill_from = 0.0
         self._rate = 0.0
         self._dry = False
 
     def go(self) -> str:
         """Work until there is nothing to do, time is up, the delivery is no longer to be sent, or the relay is in trouble."""
         started = time.monotonic()
-        self._fill()
-        if not self._stock.open:
-            return "dry"
+        try:
+            self._look()
+            if self._limits.exhausted:
+                return self._wait_for_tomorrow()
+            self._fill()
+            return self._go(started) if self._stock.open or not self._dry else "dry"
+        finally:
+            self._patiently(self._end_limits)
+
+    def _go(self, started: float) -> str:
         self._loop = self._make_loop()
         self._loop.start()
         try:
@@ -94,7 +107,7 @@ class Run:
             stock=self._stock,
             maker=self._job.maker,
             weather=self._weather,
-            pacer=Pacer(way.relay_id, per_second=way.per_second, share=self._terms.share),
+            pacer=self._pacer,
         )
 
     def _work(self, started: float) -> str:
@@ -115,12 +128,14 @@ class Run:
 
     def _turn(self, elapsed: float) -> str:
         self._record()
+        self._look()
         reason = self._trouble()
         if reason is not None:
-            self._pause(reason)
-            return "trouble"
+            return self._give_up(reason)
         if not self._loop.is_alive():
             raise RuntimeError("the sending loop has failed")
+        if self._limits.exhausted:
+            return self._wait_for_tomorrow()
         if not self._may_go_on():
             return "halted"
         if self._terms.leaving():
@@ -139,10 +154,16 @@ class Run:
         self._terms.alive()
         return elapsed > self._terms.seconds or (elapsed > self._terms.least_seconds and self._terms.hurried())
 
-    def _pause(self, reason: Reason) -> None:
+    def _give_up(self, reason: Reason) -> str:
+        """Go on over another relay if this one is to blame and there is one, else pause with the reason."""
         self._loop.stop()
+        delivery_id, at = self._job.order.delivery_id, self._terms.clock()
+        relay_id, words = self._job.way.relay_id, str(reason.params.get("text", ""))
         with transaction():
-            work.pause(self._job.order.delivery_id, code=reason.code, at=self._terms.clock(), **reason.params)
+            if work.fail_over(delivery_id, relay_id=relay_id, code=reason.code, text=words, at=at):
+                return "switched"
+            work.pause(delivery_id, code=reason.code, at=at, **reason.params)
+        return "trouble"
 
     def _may_go_on(self) -> bool:
         now = time.monotonic()
@@ -158,7 +179,8 @@ class Run:
         """Claim more while what is at hand lasts less than about a second."""
         now = time.monotonic()
         wanted = max(1, min(_MOST_CHUNKS, int(self._rate / 200) + 1))
-        if len(self._stock.waiting) > wanted * 50 or (self._dry and now - self._filled_at < 1.0):
+        enough = len(self._stock.waiting) > wanted * 50
+        if enough or now < self._fill_from or (self._dry and now - self._filled_at < 1.0):
             return
         self._filled_at = now
         token = ids.new_token()
@@ -171,6 +193,7 @@ class Run:
                 claim = claims.claim(
                     self._job.order, token=token, worker=self._terms.worker, limit=wanted, at=self._terms.clock()
                 )
+                claim = claim and self._put_off(claim, now=now)
                 if claim is not None and claim.rows:
                     # Before the commit: whoever finds the claim finds its journal.
                     journal = Journal(path_of(self._terms.journal, token), [row.seq for row in claim.rows])
@@ -181,6 +204,14 @@ class Run:
         self._dry = claim is None
         if claim is not None and journal is not None:
             self._take_in(claim, journal, since=now)
+
+    def _put_off(self, claim: Claim, *, now: float) -> Claim:
+        """Put back what would only wait here for its domain's turn; if that is most of it, claim less eagerly."""
+        at = self._terms.clock()
+        kept, put_off = self._limits.sort(claim.rows, at=at)
+        if len(kept) * 2 < len(claim.rows):
+            self._fill_from = now + 1.0
+        return postponed.postpone(self._job.order, claim, kept=kept, put_off=put_off, at=at)
 
     def _take_in(self, claim: Claim, journal: Journal, *, since: float) -> None:
         hold = Hold(claim.token, journal, 0.0, {piece.chunk_id: piece for piece in claim.pieces})
@@ -245,6 +276,7 @@ class Run:
                     at=self._terms.clock(),
                 )
                 after.append((hold, pieces))
+        self._limits.recorded([one.result for group in groups for one in group])
         for hold, pieces in after:
             hold.remaining.update(pieces)
             for chunk_id in [chunk_id for chunk_id, piece in hold.remaining.items() if not piece.seqs]:
@@ -300,7 +332,27 @@ class Run:
             hold.remaining.clear()
         self._drop_finished()
 
-    # --- trouble ---
+    # --- limits and trouble ---
+
+    def _look(self) -> None:
+        """Learn what domains and the relay allow just now."""
+        now = time.monotonic()
+        if now - self._limited_at < LIMITS_EVERY:
+            return
+        with transaction():
+            work.look(self._limits, delivery_id=self._job.order.delivery_id, at=self._terms.clock())
+        self._limited_at = now
+
+    def _wait_for_tomorrow(self) -> str:
+        """The relay has had its messages of today."""
+        order, relay_id = self._job.order, self._job.way.relay_id
+        with transaction():
+            waits = work.wait_for_tomorrow(order.delivery_id, relay_id=relay_id, at=self._terms.clock())
+        return "tomorrow" if waits else "switched"
+
+    def _end_limits(self) -> None:
+        with transaction():
+            self._limits.end(at=self._terms.clock())
 
     def _trouble(self) -> Reason | None:
         reason = judge(self._weather)
@@ -312,7 +364,8 @@ class Run:
 
     def _bounces(self) -> Reason | None:
         with transaction():
-            return too_many_bounces(self._job.order.delivery_id)
+            delivery_id = self._job.order.delivery_id
+            return too_many_bounces(delivery_id) or too_many_complaints(delivery_id)
 
 
 def _less(hold: Hold, told: Iterable[Told]) -> dict[int, Piece]:

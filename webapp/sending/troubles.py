@@ -15,6 +15,10 @@ PATIENCE_FAILURES = 3
 BOUNCE_LIMIT_PERCENT = 15
 BOUNCE_AFTER = 200
 
+#: Share of sent messages that may be complained about, in thousandths, once this many were sent.
+COMPLAINT_LIMIT_PERMILLE = 3
+COMPLAINTS_AFTER = 1000
+
 _AT_ONCE = {
     wire.Trouble.LOGIN: "relay_login",
     wire.Trouble.CERTIFICATE: "relay_certificate",
@@ -66,3 +70,14 @@ def too_many_bounces(delivery_id: int) -> Reason | None:
         "failed": figures.failed,
     }
     return Reason("bounces", params)
+
+
+def too_many_complaints(delivery_id: int) -> Reason | None:
+    """Say whether too many recipients call it spam; a person who resumes after that is believed."""
+    figures = ledger.read(delivery_id)
+    if figures.sent < COMPLAINTS_AFTER or figures.complained * 1000 <= figures.sent * COMPLAINT_LIMIT_PERMILLE:
+        return None
+    if events.last(delivery_id, code="complaints") is not None:
+        return None
+    percent = f"{figures.complained * 100 / figures.sent:.2f}"
+    return Reason("complaints", {"percent": percent, "limit": f"{COMPLAINT_LIMIT_PERMILLE / 10:.1f}"})

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from webapp import settings
 from webapp.audience.models import Topic
@@ -15,10 +15,12 @@ from webapp.deliveries.models import Delivery, Preparation
 from webapp.deliveries.states import State
 from webapp.errors import Conflict
 from webapp.mail.addresses import parse_address
+from webapp.mail.models import Relay
 from webapp.mail.session import Target
 from webapp.mail.tokens import Signer
-from webapp.sending import domains, events, relays
+from webapp.sending import choosing, domains, events, relays, warmup
 from webapp.sending.claims import Order
+from webapp.sending.limits import Limits
 from webapp.sending.making import Maker
 
 #: A finished delivery has messages to send only where a person said "Send again".
@@ -33,6 +35,7 @@ class Way:
     target: Target
     connections: int
     per_second: int | None
+    by_domain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +51,12 @@ class Work:
 def load(delivery_id: int, *, at: datetime) -> Work | None:
     """Return what there is to work on; None if the delivery is not being sent, or has just been paused for a trouble."""
     delivery = db.session.get(Delivery, delivery_id, populate_existing=True)
-    if delivery is None or delivery.state not in WORKABLE or delivery.preparation_id is None:
+    if delivery is None or not _is_workable(delivery, at=at):
         return None
     preparation = db.session.get(Preparation, delivery.preparation_id)
     if preparation is None:
         return None
-    relay = relays.relay_for(delivery)
+    relay = choosing.choose(delivery, at=at)
     if relay is None:
         pause(delivery_id, code="relay_missing", at=at)
         return None
@@ -80,14 +83,19 @@ def load(delivery_id: int, *, at: datetime) -> Work | None:
     except (ValueError, TemplateProblem, Conflict) as error:
         pause(delivery_id, code="content" if not isinstance(error, Conflict) else "relay_login", at=at, text=str(error))
         return None
-    _begin(delivery, relay_name=relay.name, at=at)
+    _begin(delivery, relay, at=at)
     connections = max(1, relay.max_connections // settings.current().workers_send)
     return Work(
         order=Order(delivery_id, preparation.id, delivery.topic_id),
         maker=maker,
-        way=Way(relay.id, target, connections, relay.per_second),
+        way=Way(relay.id, target, connections, relay.per_second, relay.by_domain),
         started_at=delivery.started_at or at,
     )
+
+
+def _is_workable(delivery: Delivery, *, at: datetime) -> bool:
+    waits = delivery.waits_until is not None and delivery.waits_until > at
+    return delivery.state in WORKABLE and not waits and delivery.preparation_id is not None
 
 
 def signer() -> Signer:
@@ -100,18 +108,63 @@ def _signer(secret: str) -> Signer:
     return Signer([secret])
 
 
-def _begin(delivery: Delivery, *, relay_name: str, at: datetime) -> None:
+def _begin(delivery: Delivery, relay: Relay, *, at: datetime) -> None:
     if delivery.started_at is None:
         first = update(Delivery).where(Delivery.id == delivery.id, Delivery.started_at.is_(None))
         db.session.execute(first.values(started_at=at).execution_options(synchronize_session="fetch"))
     if events.last(delivery.id, code="started") is None:
-        events.note(delivery.id, at=at, code="started", relay=relay_name)
+        events.note(delivery.id, at=at, code="started", relay=relay.name)
+    switched = events.last(delivery.id, code="relay_switched")
+    if switched is not None and switched.params.get("relay") == relay.name:
+        back = events.last(delivery.id, code="relay_back")
+        if back is None or back.id < switched.id:
+            events.note(delivery.id, at=at, code="relay_back", relay=relay.name)
 
 
 def state_of(delivery_id: int) -> State | None:
     """Return the state a delivery is in now."""
     state = db.session.scalar(select(Delivery.state).where(Delivery.id == delivery_id))
     return State(state) if state is not None else None
+
+
+def look(limits: Limits, *, delivery_id: int, at: datetime) -> None:
+    """Take the limits of now, and have the log say which domains were slowed down."""
+    for one in limits.look(at=at):
+        words = {"name": one.name, "per_minute": one.per_minute, "text": one.said}
+        events.note(delivery_id, at=at, code="slowed", level="warning", **words)
+
+
+def fail_over(delivery_id: int, *, relay_id: int, code: str, text: str, at: datetime) -> bool:
+    """Leave a relay aside for its trouble; return whether another can be taken, and have the log say so."""
+    delivery = db.session.get(Delivery, delivery_id, populate_existing=True)
+    if code not in choosing.FAILURES or delivery is None:
+        return False
+    choosing.fail(relay_id, trouble=code, text=text, at=at)
+    failed, other = db.session.get(Relay, relay_id), choosing.choose(delivery, at=at)
+    if failed is None or other is None or not choosing.is_sound(other, at=at):
+        return False
+    said = events.last(delivery_id, code="relay_switched")
+    if said is None or said.params.get("relay") != failed.name or at - said.at >= choosing.ASIDE:
+        names = {"relay": failed.name, "other": other.name, "text": text}
+        events.note(delivery_id, at=at, code="relay_switched", level="warning", **names)
+    return True
+
+
+def wait_for_tomorrow(delivery_id: int, *, relay_id: int, at: datetime) -> bool:
+    """The relay has had its messages of today: return False if another has room, else have the delivery wait."""
+    delivery = db.session.get(Delivery, delivery_id, populate_existing=True)
+    relay = db.session.get(Relay, relay_id)
+    if delivery is None or relay is None:
+        return False
+    other = choosing.choose(delivery, at=at)
+    if other is not None and other.id != relay_id and choosing.has_room(other, at=at):
+        return False
+    free = or_(Delivery.waits_until.is_(None), Delivery.waits_until <= at)
+    waits = update(Delivery).where(Delivery.id == delivery_id, free).values(waits_until=warmup.tomorrow(at))
+    if db.session.execute(waits.returning(Delivery.id)).first() is not None:
+        count = warmup.used(relay_id, at=at)
+        events.note(delivery_id, at=at, code="relay_day_used", level="warning", relay=relay.name, count=count)
+    return True
 
 
 def pause(delivery_id: int, *, code: str, at: datetime, **params: str | int) -> bool:
