@@ -33,6 +33,7 @@ FIELDS = FREE | {
     "tracking",
     "typology_id",
     "weight",
+    "validity_hours",
     "language",
     "subject",
     "preheader",

@@ -26,6 +26,13 @@ WEIGHTS = (
     (2, _l("Usual")),
     (3, _l("Heavy, such as a contract notice")),
 )
+VALIDITIES = (
+    (4, _l("4 hours")),
+    (12, _l("12 hours")),
+    (24, _l("1 day")),
+    (48, _l("2 days")),
+    (96, _l("4 days")),
+)
 LANGUAGES = (("en", "English"), ("nb", "Norsk bokmål"), ("sv", "Svenska"), ("nl", "Nederlands"))
 MOST_PROOFS = 10
 SENDER = ("from_name", "from_address", "reply_to")
@@ -107,6 +114,15 @@ class SetupForm(Form):
         default=2,
         description=_l("Where a pressure rule limits messages, a lighter delivery gives way to a heavier one."),
     )
+    validity_hours = SelectField(
+        _l("Try again for"),
+        choices=options(VALIDITIES),
+        coerce=int,
+        default=48,
+        description=_l(
+            "What a server refuses for now is tried again, ever more seldom, and counts as failed after this."
+        ),
+    )
     tracking = RadioField(_l("Tracking"), choices=options(TRACKING))
     language = SelectField(_l("Language of the message"), choices=options(LANGUAGES))
     seen = HiddenField()
@@ -119,7 +135,7 @@ class SetupForm(Form):
     @staticmethod
     def shown(delivery: Any) -> dict[str, Any]:
         """Give what the form shows of a delivery."""
-        named = ("label", "notes", "subject", "preheader", "tracking", "language", "weight", *SENDER)
+        named = ("label", "notes", "subject", "preheader", "tracking", "language", "weight", "validity_hours", *SENDER)
         columns = {name: name for name in named} | COLUMNS
         shown = {name: getattr(delivery, column) for name, column in columns.items()}
         return {**shown, "seen": delivery.updated_at.isoformat()}

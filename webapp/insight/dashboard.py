@@ -13,9 +13,10 @@ from webapp.deliveries import pace, reasons
 from webapp.deliveries.ledger import Ledger
 from webapp.deliveries.models import Delivery, Link, Preparation
 from webapp.deliveries.states import FINAL, State
-from webapp.insight import kpis, series
+from webapp.insight import kpis, series, slowed
 from webapp.insight.kpis import Figure, Pace
 from webapp.insight.series import Series
+from webapp.insight.slowed import SlowDomain
 
 #: How long after the end of a delivery the charts still follow it.
 AFTERWARDS = timedelta(hours=1)
@@ -33,6 +34,7 @@ class Dashboard:
     pace: Pace
     series: Series
     sparks: Series
+    slowed: Sequence[SlowDomain]
     at: datetime
 
     @property
@@ -53,6 +55,18 @@ class Dashboard:
     def reason(self) -> str:
         """Why the delivery is where it is, in words, or nothing."""
         return reasons.words(self.delivery.state_reason, self.delivery.state_params)
+
+
+    @property
+    def advice(self) -> str:
+        """What to do about a delivery that paused by itself, or nothing."""
+        return reasons.pause_advice(self.delivery.state_reason)
+
+    @property
+    def waits_until(self) -> datetime | None:
+        """When it goes on, if the relay has had its messages of today."""
+        until = self.delivery.waits_until
+        return until if self.moving and until is not None and until > self.at else None
 
 
 def dashboard(delivery: Delivery, *, at: datetime) -> Dashboard:
@@ -76,6 +90,7 @@ def dashboard(delivery: Delivery, *, at: datetime) -> Dashboard:
         ),
         series=charted,
         sparks=sparks,
+        slowed=slowed.domains(delivery, at=at),
         at=at,
     )
 

@@ -22,6 +22,7 @@ from webapp.sending import events
 from webapp.sending.ranges import SEQS, ranges
 
 LEASE = timedelta(seconds=30)
+VALIDITY = timedelta(hours=48)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Order:
     delivery_id: int
     preparation_id: int
     topic_id: int | None
+    validity: timedelta = VALIDITY  # how long after its start refused messages are tried again
 
 
 _CLAIM = text("""

@@ -95,18 +95,19 @@ class Limits:
             return list(rows), []
         kept: list[Row] = []
         surplus: dict[str, list[Row]] = defaultdict(list)
+        room: dict[str, tuple[str, float] | None] = {}
         for row in rows:
-            domain = domain_of(row.email)
-            rate = rules.rate(domain)
-            if rate is None:
+            domain = row.email.rpartition("@")[2]
+            if domain not in room:
+                room[domain] = _room(domain.lower(), rules)
+            found = room[domain]
+            if found is None:
                 kept.append(row)
-                continue
-            lead = rules.lead(domain)
-            if self._held[lead] < max(1, rate * HOLD_SECONDS / 60):
-                self._held[lead] += 1
+            elif self._held[found[0]] < found[1]:
+                self._held[found[0]] += 1
                 kept.append(row)
             else:
-                surplus[lead].append(row)
+                surplus[found[0]].append(row)
         return kept, [self._put_off(lead, put_off, rules, at=at) for lead, put_off in surplus.items()]
 
     def recorded(self, results: Sequence[Result]) -> None:
@@ -167,6 +168,12 @@ class Limits:
         self.pacer.grant(given)
         self._granted_at = at
         self.exhausted = given == 0 and not left
+
+
+def _room(domain: str, rules: Rules) -> tuple[str, float] | None:
+    """Return by which domain a limit is known and how many of its messages are worth holding; None without a limit."""
+    rate = rules.rate(domain)
+    return None if rate is None else (rules.lead(domain), max(1.0, rate * HOLD_SECONDS / 60))
 
 
 def asks_for_less(answers: Answers) -> bool:

@@ -22,7 +22,6 @@ from webapp.sending.ranges import SEQS, ranges
 #: Waits before the second, third … attempt. A greylisting relay takes a message after seconds or minutes.
 SCHEDULE = tuple(timedelta(minutes=minutes) for minutes in (5, 15, 30, 60, 120, 240, 480, 720))
 FIRST_WAIT_GREYLISTED = timedelta(seconds=45)
-VALIDITY = timedelta(hours=48)
 
 _COUNTER = {
     Outcome.SENT: "sent",
@@ -67,7 +66,8 @@ def record(order: Order, batch: Batch, *, token: UUID, started_at: datetime, at:
     for (attempts, code), seqs in accepted.items():
         counts["sent"] += _write_accepted(order, seqs, attempts=attempts, code=code, at=at)
     if others:
-        settled = [_settled(result, started_at=started_at, at=at) for result in others]
+        until = started_at + order.validity
+        settled = [_settled(result, until=until, at=at) for result in others]
         written = _write_each(order, settled, at=at)
         others = [result for result in settled if result.seq in written]
         counts.update(_COUNTER[result.outcome] for result in others)
@@ -85,23 +85,23 @@ def record(order: Order, batch: Batch, *, token: UUID, started_at: datetime, at:
     return counts.total()
 
 
-def next_attempt(attempts: int, *, greylisted: bool, started_at: datetime, at: datetime) -> datetime | None:
-    """Return when a message refused for the `attempts`-th time is tried again, or None when its validity has ended."""
+def next_attempt(attempts: int, *, greylisted: bool, until: datetime | None, at: datetime) -> datetime | None:
+    """Return when a message refused for the `attempts`-th time is tried again, or None past `until`."""
     if attempts == 1 and greylisted:
         return at + FIRST_WAIT_GREYLISTED
     due = at + SCHEDULE[min(attempts, len(SCHEDULE)) - 1]
-    return due if due <= started_at + VALIDITY else None
+    return due if until is None or due <= until else None
 
 
-def _settled(result: Result, *, started_at: datetime, at: datetime) -> Result:
-    if result.outcome is not Outcome.RETRYING or _due(result, started_at=started_at, at=at) is not None:
+def _settled(result: Result, *, until: datetime, at: datetime) -> Result:
+    if result.outcome is not Outcome.RETRYING or _due(result, until=until, at=at) is not None:
         return result
     return result._replace(outcome=Outcome.FAILED)
 
 
-def _due(result: Result, *, started_at: datetime, at: datetime) -> datetime | None:
+def _due(result: Result, *, until: datetime, at: datetime) -> datetime | None:
     greylisted = result.kind is Kind.SOFT and result.code in {450, 451}
-    return next_attempt(result.attempts + 1, greylisted=greylisted, started_at=started_at, at=at)
+    return next_attempt(result.attempts + 1, greylisted=greylisted, until=until, at=at)
 
 
 def _sorted_out(results: Iterable[Result]) -> tuple[dict[tuple[int, int], list[int]], list[Result]]:
@@ -180,7 +180,7 @@ def _plan_retries(order: Order, results: Iterable[Result], *, at: datetime) -> N
             greylisted = result.kind is Kind.SOFT and result.code in {450, 451}
             waves[greylisted, result.attempts].append(result.seq)
     for (greylisted, attempts), seqs in waves.items():
-        due = next_attempt(attempts + 1, greylisted=greylisted, started_at=at, at=at)
+        due = next_attempt(attempts + 1, greylisted=greylisted, until=None, at=at)
         add_chunk(order.delivery_id, seqs=seqs, retrying=True, not_before=due)
         events.tally(order.delivery_id, at=at, code="retry_wave", count=len(seqs), attempt=attempts + 2)
 

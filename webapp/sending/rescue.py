@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -112,7 +112,12 @@ def _settle(claim: Held, notes: dict[int, Note] | None, *, at: datetime) -> None
     delivery = db.session.get(Delivery, claim.delivery_id, populate_existing=True)
     if delivery is None or delivery.preparation_id is None:
         return
-    order = Order(delivery.id, delivery.preparation_id, delivery.topic_id)
+    order = Order(
+        delivery.id,
+        delivery.preparation_id,
+        delivery.topic_id,
+        validity=timedelta(hours=delivery.validity_hours),
+    )
     chunks = db.session.execute(
         text("""
             SELECT id, retrying, first_seq, last_seq, seqs FROM chunk WHERE lease_token = :token ORDER BY id FOR UPDATE

@@ -1,7 +1,7 @@
 """What a sending job works on: one delivery, with everything its messages are made of and the relay they go over."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from sqlalchemy import or_, select, update
@@ -86,7 +86,7 @@ def load(delivery_id: int, *, at: datetime) -> Work | None:
     _begin(delivery, relay, at=at)
     connections = max(1, relay.max_connections // settings.current().workers_send)
     return Work(
-        order=Order(delivery_id, preparation.id, delivery.topic_id),
+        order=Order(delivery_id, preparation.id, delivery.topic_id, validity=timedelta(hours=delivery.validity_hours)),
         maker=maker,
         way=Way(relay.id, target, connections, relay.per_second, relay.by_domain),
         started_at=delivery.started_at or at,
