@@ -38,7 +38,7 @@ def frozen(topic_id, **changed):
     }
 
 
-def make_order(size=30, *, port=1, chunk=10, state="sending", connections=2, **relay):
+def make_order(size=30, *, port=1, chunk=10, state="sending", connections=2, security="none", **relay):
     """Make a delivery that is being sent, over a relay on `port` of this machine."""
     with transaction():
         topic = Topic(name="News of a test")
@@ -46,7 +46,7 @@ def make_order(size=30, *, port=1, chunk=10, state="sending", connections=2, **r
             name="A relay",
             host="127.0.0.1",
             port=port,
-            tls="none",
+            tls=security,
             max_connections=connections * 2,
             created_at=T0,
             **relay,

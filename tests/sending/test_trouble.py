@@ -1,0 +1,226 @@
+"""What a run does when its relay fails, has had its day, or a domain asks for less: with real servers."""
+
+import time
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from tests.fixtures import T0
+from tests.mail.certificates import make_certificate
+from tests.mail.desks import good
+from tests.mail.servers import ScriptedServer
+from tests.sending.orders import check_balance, make_order, statuses
+from webapp.db import db, transaction
+from webapp.deliveries.models import Delivery, Event
+from webapp.mail.models import Relay
+from webapp.sending import postponed, slowing, warmup, work
+from webapp.sending.run import Run, Terms
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def go(database, tmp_path, monkeypatch):
+    """Run a sending job for a delivery from a given moment on, with little patience."""
+    monkeypatch.setattr("webapp.sending.troubles.PATIENCE_SECONDS", 0.2)
+
+    def run(order, *, at=T0, seconds=30.0):
+        begun = time.monotonic()
+
+        def clock():
+            return at + timedelta(seconds=time.monotonic() - begun)
+
+        with transaction():
+            job = work.load(order.delivery_id, at=clock())
+        if job is None:
+            return "nothing"
+        ending = Run(job, Terms(clock=clock, journal=tmp_path, worker="test", seconds=seconds)).go()
+        if ending == "dry":
+            with transaction():
+                work.finish(order.delivery_id, at=clock())
+        return ending
+
+    return run
+
+
+def delivery_of(order):
+    return db.session.get(Delivery, order.delivery_id, populate_existing=True)
+
+
+def noted(order, code):
+    query = db.session.query(Event).filter_by(delivery_id=order.delivery_id, code=code).order_by(Event.id)
+    return [event.params for event in query]
+
+
+def relay_of(order):
+    return db.session.get(Relay, delivery_of(order).relay_id, populate_existing=True)
+
+
+def another(port, **values):
+    with transaction():
+        found = Relay(
+            name="Another", host="127.0.0.1", port=port, tls="none", created_at=T0, max_connections=4, **values
+        )
+        db.session.add(found)
+    return found
+
+
+def closed_port():
+    with ScriptedServer(lambda _: None) as server:
+        return server.port
+
+
+def send_to(order, domain, count):
+    """Readdress the first messages of a delivery."""
+    with transaction():
+        db.session.execute(
+            text(f"UPDATE message_{order.preparation_id} SET email = 'p' || seq || '@' || :domain WHERE seq < :count"),
+            {"domain": domain, "count": count},
+        )
+
+
+def has_paused(order, reason, count):
+    assert (delivery_of(order).state, delivery_of(order).state_reason) == ("paused", reason)
+    assert statuses(order) == {"waiting": count}  # no attempt is burnt
+    assert check_balance(order).waiting == count
+    return True
+
+
+def test_a_certificate_that_is_not_valid_pauses_at_once(go, tmp_path_factory):
+    context, _client = make_certificate(tmp_path_factory.mktemp("tls"))
+
+    def script(conversation):
+        context.wrap_socket(conversation.socket, server_side=True)
+
+    with ScriptedServer(script) as server:
+        order = make_order(5, port=server.port, security="implicit")
+        assert go(order) == "trouble"
+    assert has_paused(order, "relay_certificate", 5)
+
+
+def test_a_relay_without_the_encryption_that_was_chosen_pauses_at_once(go):
+    with ScriptedServer(good("PIPELINING")) as server:
+        order = make_order(5, port=server.port, security="starttls")
+        assert go(order) == "trouble"
+    assert has_paused(order, "relay_tls", 5)
+
+
+def test_a_relay_that_keeps_breaking_off_pauses(go):
+    with ScriptedServer(lambda conversation: conversation.say("220 hello")) as server:
+        order = make_order(5, port=server.port)
+        assert go(order) == "trouble"
+    assert has_paused(order, "relay_broken", 5)
+
+
+def test_another_relay_takes_over_and_the_log_says_so(go):
+    with ScriptedServer(good("PIPELINING")) as server:
+        order = make_order(20, port=closed_port())
+        another(server.port, takes_over=True)
+        assert go(order) == "switched"
+        assert statuses(order) == {"waiting": 20}
+        assert relay_of(order).trouble == "relay_unreachable"
+        assert go(order) == "dry"
+    assert check_balance(order).sent == 20
+    [switched] = noted(order, "relay_switched")
+    assert (switched["relay"], switched["other"]) == ("A relay", "Another")
+    assert delivery_of(order).state == "finished"
+
+
+def test_the_own_relay_is_taken_again_when_it_is_back(go):
+    with ScriptedServer(good("PIPELINING")) as server:
+        order = make_order(20, port=server.port)
+        another(closed_port(), takes_over=True)
+        with transaction():
+            assert work.fail_over(
+                order.delivery_id,
+                relay_id=relay_of(order).id,
+                code="relay_login",
+                text="535",
+                at=T0 - timedelta(minutes=6),
+            )
+        assert go(order) == "dry"
+    assert noted(order, "relay_back") == [{"relay": "A relay"}]
+    assert relay_of(order).trouble is None
+
+
+def test_when_no_relay_is_left_it_pauses_with_the_reason(go):
+    order = make_order(20, port=closed_port())
+    another(closed_port(), takes_over=True)
+    assert go(order) == "switched"
+    assert go(order) == "trouble"
+    assert has_paused(order, "relay_unreachable", 20)
+
+
+def test_a_warm_up_sends_what_the_day_allows_and_the_rest_on_the_next_days(go):
+    with ScriptedServer(good("PIPELINING")) as server:
+        order = make_order(40, port=server.port, plan=[10, 15])
+        assert go(order) == "tomorrow"
+        assert check_balance(order).sent == 10
+        assert delivery_of(order).waits_until == warmup.tomorrow(T0)
+        assert noted(order, "relay_day_used") == [{"relay": "A relay", "count": 10}]
+        assert go(order) == "nothing"
+        assert go(order, at=T0 + DAY) == "tomorrow"
+        assert check_balance(order).sent == 25
+        assert go(order, at=T0 + 2 * DAY) == "dry"
+    assert check_balance(order).sent == 40
+    assert delivery_of(order).state == "finished"
+
+
+def test_a_domain_that_asks_for_less_is_slowed_while_others_go_on(go):
+    order_of_sending = []
+
+    def replies(stage, argument):
+        if stage != "rcpt":
+            return ""
+        order_of_sending.append(argument)
+        slow = [one for one in order_of_sending if "slow.example" in one]
+        return "421 4.7.28 too fast for us" if "slow.example" in argument and len(slow) <= 2 else ""
+
+    with ScriptedServer(good("PIPELINING", replies=replies)) as server:
+        order = make_order(300, port=server.port, chunk=100)
+        send_to(order, "slow.example", 30)
+        assert go(order) == "dry"
+    assert check_balance(order).sent == 300
+    assert noted(order, "slowed") == [{"name": "slow.example", "per_minute": 600, "text": "421 4.7.28 too fast for us"}]
+    [row] = slowing.of_relay(relay_of(order).id)
+    assert (row.domain, row.per_minute) == ("slow.example", slowing.FIRST)
+
+
+def test_what_a_slow_domain_cannot_take_now_waits_and_everything_else_goes(go):
+    with ScriptedServer(good("PIPELINING")) as server:
+        order = make_order(300, port=server.port, chunk=100)
+        send_to(order, "slow.example", 100)
+        relay_id = relay_of(order).id
+        with transaction():
+            for n in range(12):
+                at = T0 - timedelta(minutes=4 - n / 3)
+                slowing.slow(relay_id, domain="slow.example", limit=None, said="421 4.7.28 too fast", at=at)
+        assert go(order, seconds=3) == "time"
+        figures = check_balance(order)
+        assert 200 < figures.sent <= 203
+        assert postponed.waiting(order.delivery_id)[0].domain == "slow.example"
+        assert delivery_of(order).state == "sending"
+        assert figures.sent + figures.waiting == 300
+
+
+def test_one_domain_that_refuses_everything_for_now_does_not_pause_the_delivery(go):
+    def replies(stage, argument):
+        return "450 4.7.0 not so fast" if stage == "rcpt" and "slow.example" in argument else ""
+
+    with ScriptedServer(good("PIPELINING", replies=replies)) as server:
+        order = make_order(60, port=server.port, chunk=100)
+        send_to(order, "slow.example", 60)
+        assert go(order, seconds=8) in {"time", "dry"}
+    assert delivery_of(order).state == "sending"
+    assert statuses(order)["retrying"] > 25
+    check_balance(order)
+
+
+def test_many_domains_that_refuse_for_now_pause_the_delivery(go):
+    with ScriptedServer(good("PIPELINING", replies=lambda s, _: "450 4.7.0 no" if s == "rcpt" else "")) as server:
+        order = make_order(200, port=server.port, chunk=100)
+        for n in range(200, 0, -10):
+            send_to(order, f"d{n}.example", n)
+        assert go(order) == "trouble"
+    assert delivery_of(order).state_reason == "refusals"
