@@ -56,7 +56,6 @@ class Dashboard:
         """Why the delivery is where it is, in words, or nothing."""
         return reasons.words(self.delivery.state_reason, self.delivery.state_params)
 
-
     @property
     def advice(self) -> str:
         """What to do about a delivery that paused by itself, or nothing."""

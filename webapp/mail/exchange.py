@@ -59,7 +59,8 @@ class Desk(Protocol):
     def hand(self, message: Outgoing) -> bool: ...
     def answered(self, message: Outgoing, reply: Reply, stage: Stage) -> None: ...
     def unsure(self, message: Outgoing, error: RelayError) -> None: ...
-    def returned(self, message: Outgoing) -> None: ...
+    def returned(self, message: Outgoing, reply: Reply | None = None) -> None:
+        """It was not taken; `reply` is what its recipient was answered, if that ended the connection (421)."""
 
 
 def wire_form(content: bytes) -> bytes:
@@ -198,9 +199,10 @@ class Exchange:
                 self.desk.returned(sending)
             else:
                 self.desk.unsure(sending, error)
-        for message in (ready, coming):
-            if message is not None:
-                self.desk.returned(message)
+        if ready is not None:
+            self.desk.returned(ready)
+        if coming is not None:
+            self.desk.returned(coming, error.reply if error.of_recipient else None)
 
     # --- answers ---
 
@@ -216,7 +218,7 @@ class Exchange:
             return b""
         if code == 421 or (step == _RSET and code != 250):
             reply = parse_reply(raw)
-            raise RelayError(Trouble.CLOSED, reply.text, reply=reply)
+            raise RelayError(Trouble.CLOSED, reply.text, reply=reply, of_recipient=step == Stage.RCPT)
         if step in {_RSET, _DOT}:
             return self._next_command()
         if code < 400 and not (code == 354 if step == Stage.DATA else code < 300):

@@ -35,14 +35,26 @@ class Trouble(StrEnum):
 
 
 class RelayError(Exception):
-    """The connection is of no more use. `desync` tells that pipelining may be to blame."""
+    """The connection is of no more use. `desync` tells that pipelining may be to blame.
 
-    def __init__(self, trouble: Trouble, text: str, *, reply: Reply | None = None, desync: bool = False) -> None:
+    `of_recipient` says that `reply` was given to the recipient of a message.
+    """
+
+    def __init__(
+        self,
+        trouble: Trouble,
+        text: str,
+        *,
+        reply: Reply | None = None,
+        desync: bool = False,
+        of_recipient: bool = False,
+    ) -> None:
         super().__init__(f"{trouble}: {text}")
         self.trouble = trouble
         self.text = text
         self.reply = reply
         self.desync = desync
+        self.of_recipient = of_recipient
 
 
 def parse_reply(raw: bytes) -> Reply:

@@ -37,11 +37,13 @@ class Desk:
             return
         verdict = classify(reply, stage)
         detail = f"{reply.status} {reply.text}".strip()
-        self._pacer.told(item.domain, verdict.kind, code=reply.code, text=detail)
+        if stage is not Stage.MAIL:
+            self._pacer.told(item.domain, verdict.kind, code=reply.code, text=detail)
         if verdict.kind is Kind.HARD:
             self._weather.answered()
         else:
-            self._weather.refused(f"{reply.code} {detail}")
+            of_domain = stage is not Stage.MAIL and not verdict.permanent and self._pacer.by_domain
+            self._weather.refused(f"{reply.code} {detail}", domain=item.domain if of_domain else "")
         if verdict.kind is Kind.RELAY and item.returns < _RETURNS:
             self.returned(message)
             return
@@ -51,8 +53,13 @@ class Desk:
     def unsure(self, message: Outgoing, error: RelayError) -> None:
         self._tell(message.key, Outcome.UNCONFIRMED, detail=error.text, noted=False)
 
-    def returned(self, message: Outgoing) -> None:
+    def returned(self, message: Outgoing, reply: Reply | None = None) -> None:
         item: Item = message.key
+        if reply is not None:
+            detail = f"{reply.status} {reply.text}".strip()
+            self._pacer.told(item.domain, Kind.RELAY, code=reply.code, text=detail)
+            if self._pacer.by_domain:
+                self._weather.refused(f"{reply.code} {detail}", domain=item.domain)
         item.hold.journal.take_back(item.place)
         item.returns += 1
         if item.returns > _RETURNS:

@@ -67,8 +67,8 @@ class Fate:
         del message
         self.detail = error.text
 
-    def returned(self, message: Outgoing) -> None:
-        del message
+    def returned(self, message: Outgoing, reply: Reply | None = None) -> None:
+        del message, reply
 
 
 def send_one(ready: Ready) -> Fate:

@@ -67,9 +67,7 @@ class Limits:
         if relay is None:
             return []
         self._grant(relay, at=at)
-        if self._worked:
-            self._worked = False
-            relays.works(relay)
+        self._praise(relay)
         if not relay.by_domain:
             self.pacer.keep_to(Rules())
             return []
@@ -79,12 +77,22 @@ class Limits:
         self.pacer.keep_to(Rules(rates=rates, rest=table.rest, leads=table.leads))
         return news
 
-    def end(self, *, at: datetime) -> None:
-        """Give back what was granted and not used."""
+    def end(self, *, at: datetime) -> list[Slower]:
+        """Learn for the last time, and give back what was granted and not used."""
+        relay = db.session.get(Relay, self.relay_id, populate_existing=True)
+        if relay is None:
+            return []
+        self._praise(relay)
         left = self.pacer.unused
         if left and self._granted_at is not None:
             warmup.give_back(self.relay_id, count=left, granted_at=self._granted_at, at=at)
             self.pacer.grant(0)
+        return self._learn(self._read_table(at=at), at=at) if relay.by_domain else []
+
+    def _praise(self, relay: Relay) -> None:
+        if self._worked:
+            self._worked = False
+            relays.works(relay)
 
     # --- holding and putting off ---
 

@@ -49,7 +49,7 @@ class Pacer:
         self._key = f"sendoff:pace:{relay_id}"
         self._share = share
         self._relay = Bucket(self._key, per_second=per_second, share=share) if per_second else None
-        self._by_domain = by_domain
+        self.by_domain = by_domain
         self._buckets: dict[str, Bucket] = {}
         self._gates: dict[str, tuple[Bucket, ...]] = {}
         self._answers: dict[str, Answers] = {}
@@ -80,7 +80,7 @@ class Pacer:
 
     def told(self, domain: str, kind: Kind, *, code: int = 0, text: str = "") -> None:
         """Count what the relay answered about a recipient or a message of this domain."""
-        if not self._by_domain:
+        if not self.by_domain:
             return
         answers = self._answers.get(domain)
         if answers is None:

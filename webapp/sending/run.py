@@ -35,6 +35,7 @@ RECORD_EVERY = 0.25
 RECORD_AT = 400
 LOOK_EVERY = 0.4
 LIMITS_EVERY = 1.0
+FILL_PAUSE = 0.25
 RENEW_EVERY = 6.0
 _TICK = 0.01
 _MOST_CHUNKS = 10
@@ -210,7 +211,7 @@ class Run:
         at = self._terms.clock()
         kept, put_off = self._limits.sort(claim.rows, at=at)
         if len(kept) * 2 < len(claim.rows):
-            self._fill_from = now + 1.0
+            self._fill_from = now + FILL_PAUSE
         return postponed.postpone(self._job.order, claim, kept=kept, put_off=put_off, at=at)
 
     def _take_in(self, claim: Claim, journal: Journal, *, since: float) -> None:
@@ -352,7 +353,7 @@ class Run:
 
     def _end_limits(self) -> None:
         with transaction():
-            self._limits.end(at=self._terms.clock())
+            work.look(self._limits, delivery_id=self._job.order.delivery_id, at=self._terms.clock(), last=True)
 
     def _trouble(self) -> Reason | None:
         reason = judge(self._weather)

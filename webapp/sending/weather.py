@@ -1,12 +1,13 @@
 """What a sending process has seen of its relay, for the run to judge."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from webapp.mail.wire import RelayError
 
 #: Refusals in a row that are not about the addresses: then nothing more is offered.
 REFUSALS_IN_A_ROW = 25
+DOMAINS_IN_A_ROW = 3
 
 
 @dataclass(slots=True)
@@ -15,26 +16,33 @@ class Weather:
 
     refused_in_a_row: int = 0
     refusal: str = ""
+    refusing: set[str] = field(default_factory=set)  # the domains in that row, "" for all that is not one domain's
     failures: int = 0
     failing_since: float = 0.0
     error: RelayError | None = None
 
     @property
     def stormy(self) -> bool:
-        """Whether the relay refuses everything."""
-        return self.refused_in_a_row >= REFUSALS_IN_A_ROW
+        """Whether the relay refuses everything; a domain or two that want nothing for now are only slowed down."""
+        enough = self.refused_in_a_row >= REFUSALS_IN_A_ROW
+        return enough and ("" in self.refusing or len(self.refusing) >= DOMAINS_IN_A_ROW)
 
     def accepted(self) -> None:
         """The relay takes messages."""
         self.refused_in_a_row = 0
+        if self.refusing:
+            self.refusing.clear()
         self.failures = 0
 
     def answered(self) -> None:
         """The relay speaks, if only about an address."""
         self.failures = 0
 
-    def refused(self, text: str) -> None:
-        """The relay refused a message for no fault of the address."""
+    def refused(self, text: str, *, domain: str = "") -> None:
+        """The relay refused a message for no fault of the address; `domain` if it may be that of a domain, for now."""
+        self.refusing.add(domain)
+        if domain:
+            self.failures = 0  # the relay speaks, even if it hangs up after it
         self.refused_in_a_row += 1
         self.refusal = text
 

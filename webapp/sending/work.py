@@ -127,9 +127,9 @@ def state_of(delivery_id: int) -> State | None:
     return State(state) if state is not None else None
 
 
-def look(limits: Limits, *, delivery_id: int, at: datetime) -> None:
-    """Take the limits of now, and have the log say which domains were slowed down."""
-    for one in limits.look(at=at):
+def look(limits: Limits, *, delivery_id: int, at: datetime, last: bool = False) -> None:
+    """Take the limits of now (`last`: learn, and let go), and have the log say which domains were slowed down."""
+    for one in limits.end(at=at) if last else limits.look(at=at):
         words = {"name": one.name, "per_minute": one.per_minute, "text": one.said}
         events.note(delivery_id, at=at, code="slowed", level="warning", **words)
 
