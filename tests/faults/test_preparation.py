@@ -2,8 +2,10 @@
 
 import time
 from datetime import timedelta
+from threading import Thread
 
 import pytest
+from flask import current_app
 from sqlalchemy import text
 
 from tests.faults.installation import wait_until
@@ -12,7 +14,9 @@ from webapp.accounts.models import Role, User
 from webapp.audience.models import ContactList, Topic
 from webapp.db import db, transaction
 from webapp.deliveries import ledger, preparation
+from webapp.deliveries.editing_guard import changed
 from webapp.deliveries.models import Delivery, DeliveryList, Preparation
+from webapp.errors import Conflict
 from webapp.mail.models import Relay
 
 pytestmark = pytest.mark.faults
@@ -118,16 +122,19 @@ def locks():
         return db.session.scalar(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"))
 
 
-def test_a_killed_worker_leaves_nothing_and_another_ends_with_the_same_result(installation, large):
+@pytest.mark.parametrize("stage", ["rules", "personalise", "freeze"])
+def test_a_killed_worker_leaves_nothing_and_another_ends_with_the_same_result(installation, large, stage):
     worker = installation.start("jobs.worker", "prepare")
     preparation_id = press(large)
     assert press(large) == preparation_id
-    wait_until(lambda: personalising(preparation_id))
+    wait_until(lambda: reached(preparation_id, stage))
     installation.kill(worker)
-    wait_until(lambda: tables() == [], seconds=20)
-    with transaction():
-        assert preparation.sweep(at=clock.now()) == []
-        assert preparation.sweep(at=clock.now() + timedelta(seconds=25)) == [preparation_id]
+    if found(preparation_id)[0] == "running":
+        wait_until(lambda: tables() == [], seconds=20)
+        wait_until(lambda: locks() == 0, seconds=20)
+        with transaction():
+            assert preparation.sweep(at=clock.now()) == []
+            assert preparation.sweep(at=clock.now() + timedelta(seconds=25)) == [preparation_id]
     installation.start("jobs.worker", "prepare")
     wait_until(lambda: found(preparation_id)[0] == "done")
     first = found(preparation_id)[2]
@@ -136,3 +143,40 @@ def test_a_killed_worker_leaves_nothing_and_another_ends_with_the_same_result(in
     wait_until(lambda: found(second)[0] == "done")
     assert found(second)[2] == first
     assert tables() == [f"exclusion_{second}", f"message_{second}"]
+
+
+def reached(preparation_id, stage):
+    return found(preparation_id)[1][stage]["status"] != "todo"
+
+
+def test_presses_and_edits_at_the_same_moment_make_one_preparation_of_one_content(installation, large):
+    app = current_app._get_current_object()
+    outcomes = []
+
+    def meanwhile(verb):
+        with app.app_context():
+            try:
+                outcomes.append(verb())
+            except Conflict:
+                outcomes.append("refused")
+
+    def edit():
+        with transaction():
+            changed(large[0], by=db.session.get(User, large[1]), at=clock.now())
+            db.session.get(Delivery, large[0]).subject = "Edited"
+        return "edited"
+
+    threads = [Thread(target=meanwhile, args=(verb,)) for verb in [lambda: press(large), edit] * 4]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pressed = {outcome for outcome in outcomes if isinstance(outcome, int)}
+    assert len(pressed) == 1
+    assert set(outcomes) - pressed <= {"refused", "edited"}
+    installation.start("jobs.worker", "prepare")
+    wait_until(lambda: found(*pressed)[0] == "done")
+    with transaction():
+        frozen = db.session.get(Preparation, *pressed).frozen
+        assert frozen["subject"] == db.session.get(Delivery, large[0], populate_existing=True).subject
+        assert frozen["subject"] == ("Edited" if "edited" in outcomes else "Hello")

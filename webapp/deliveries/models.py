@@ -142,7 +142,7 @@ class Preparation(Model):
     """One run that computes the target, applies the rules and freezes all of it.
 
     `frozen` holds what is the same for all as it will be sent: "content" (what `content.render.thaw` takes), subject,
-    preheader, from_name, from_address, reply_to, tracking, language, topic_id, relay_id. `stages` is the progress shown
+    preheader, from_name, from_address, reply_to, tracking, language, topic_id, topic_name, relay_id. `stages` is the progress shown
     live: a list of {"stage", "status", "count", "of", "seconds"}.
     """
 

@@ -98,5 +98,6 @@ def frozen(delivery: Delivery, *, compiled: Compiled, relay_id: int | None) -> d
         "tracking": delivery.tracking,
         "language": delivery.language,
         "topic_id": delivery.topic_id,
+        "topic_name": delivery.topic.name if delivery.topic else "",
         "relay_id": relay_id,
     }

@@ -72,7 +72,7 @@ def load(delivery_id: int, *, at: datetime) -> Work | None:
         maker = Maker(
             preparation.frozen,
             delivery_id=delivery_id,
-            topic_name=topic.name if topic else "",
+            topic_name=preparation.frozen.get("topic_name") or (topic.name if topic else ""),
             signer=signer(),
             at=at,
             keys=keys,
