@@ -12,9 +12,10 @@ from tests.mail.desks import good
 from tests.mail.servers import ScriptedServer
 from tests.sending.orders import check_balance, make_order, statuses
 from webapp.db import db, transaction
+from webapp.deliveries import ledger
 from webapp.deliveries.models import Delivery, Event
 from webapp.mail.models import Relay
-from webapp.sending import postponed, slowing, warmup, work
+from webapp.sending import postponed, slowing, troubles, warmup, work
 from webapp.sending.run import Run, Terms
 
 DAY = timedelta(days=1)
@@ -228,3 +229,17 @@ def test_many_domains_that_refuse_for_now_pause_the_delivery(go):
             send_to(order, f"d{n}.example", n)
         assert go(order) == "trouble"
     assert delivery_of(order).state_reason == "refusals"
+
+
+def test_too_many_complaints_pause_once(database, monkeypatch):
+    monkeypatch.setattr(troubles, "COMPLAINTS_AFTER", 20)
+    order = make_order(40)
+    with transaction():
+        ledger.shift(order.delivery_id, at=T0, waiting=-30, sent=30)
+        assert troubles.too_many_complaints(order.delivery_id) is None
+        ledger.shift(order.delivery_id, at=T0, complained=1)
+        reason = troubles.too_many_complaints(order.delivery_id)
+        assert (reason.code, reason.params) == ("complaints", {"percent": "3.33", "limit": "0.3"})
+        assert work.pause(order.delivery_id, code=reason.code, at=T0, **reason.params)
+    assert delivery_of(order).state_reason == "complaints"
+    assert troubles.too_many_complaints(order.delivery_id) is None  # whoever resumes it is believed
