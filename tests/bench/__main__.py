@@ -5,7 +5,8 @@ import json
 import os
 import sys
 
-NAMES = ("send", "search", "accounting", "prepare")
+NAMES = ("send", "search", "accounting", "prepare", "import")
+MODULES = {"import": "contact_import"}  # a word of Python is no name for a module
 
 
 def main(names):
@@ -15,7 +16,7 @@ def main(names):
         return 2
     scale = float(os.environ.get("SCALE", "1"))
     for name in names or NAMES:
-        figures = importlib.import_module(f"tests.bench.{name}").run(scale)
+        figures = importlib.import_module(f"tests.bench.{MODULES.get(name, name)}").run(scale)
         sys.stdout.write(json.dumps({"name": name, "scale": scale, **figures}) + "\n")
     return 0
 
