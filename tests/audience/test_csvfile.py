@@ -2,14 +2,17 @@
 
 import csv
 import io
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.audience import addresses, columns
-from webapp.audience.csvfile import SEPARATORS, Encodings, guess, lines_of, rows_of
-from webapp.audience.rows import Plan, Refused, Staged, clean, gone, moment, stage
+from webapp.audience import addresses, columns, csvfile, values
+from webapp.audience.checking import Checker
+from webapp.audience.csvfile import SEPARATORS, Block, Encodings, Row, blocks_of, guess, lines_of, rows_of
+from webapp.audience.rows import Plan, clean, gone, moment
+from webapp.audience.values import Kind
 from webapp.mail.addresses import parse_address
 
 PEOPLE = "E-post;Fornavn;Etternavn;Sted\r\nåse@x.no;Åse;Bjørnstad;Tromsø\r\nzoe@x.no;Zoë;Müller;Göteborg\r\n" * 3
@@ -155,14 +158,78 @@ def test_dates_and_words_of_leaving_are_understood():
 
 def test_a_row_is_staged_or_refused_with_its_column():
     plan = Plan(["E-post", "Navn", "Samtykke"], ["email", "full_name", "consent_at"], ["", "", ""], needs_consent=True)
-    one = stage(plan)
-    rows = list(rows_of(io.StringIO("ola@x.no,Nordmann\\, Ola,2026-11-02\nola@x.no,Ola,\nola@x.no,Ola,soon\n"), ","))
-    results = [one(row) for row in rows]
-    assert isinstance(results[0], Refused)
-    assert [(result.column, result.reason) for result in results[1:] if isinstance(result, Refused)] == [
-        ("Samtykke", "consent"),
-        ("Samtykke", "date"),
+    text = """ola@x.no,Nordmann, Ola,2026-11-02
+ola@x.no,Ola,
+ola@x.no,Ola,soon
+
+kari@x.no,"Nordmann, Kari Åse",2.11.2026
+"""
+    (block,) = blocks_of(io.StringIO(text), ",", width=3)
+    staged = Checker(plan).check(block)
+    assert [(one.line, one.column, one.reason) for one in staged.refused] == [
+        (1, None, "columns"),
+        (2, "Samtykke", "consent"),
+        (3, "Samtykke", "date"),
     ]
-    good = one(next(rows_of(io.StringIO('ola@x.no,"Nordmann, Ola Kåre",2026-11-02\n'), ",")))
-    assert isinstance(good, Staged)
-    assert (good.first_name, good.last_name) == ("Ola Kåre", "Nordmann")
+    assert staged.text == "5\tkari@x.no\tkari@x.no\tKari Åse\tNordmann\t2026-11-02T00:00:00+00:00\t{}\n"
+
+
+CELLS = st.one_of(
+    st.text(alphabet=st.sampled_from("ab @.,;\"'\n\r\t|=\\\0å\u200b\ufffd0129-"), max_size=12),
+    st.sampled_from(["ola@x.no", "Ola@X.no", "2026-11-02", "norsk", "Norge", "x" * 300, "yes", "12", "a|b@x.no"]),
+)
+FIELDS = ["external_id", "email", "full_name", "language", "country", "company", "consent_at", "opt_out"]
+KINDS = {"points": Kind("number"), "member": Kind("boolean"), "since": Kind("date"), "size": Kind("choice", ("S", "m"))}
+
+
+@given(st.lists(st.lists(CELLS, max_size=14), max_size=8))
+def test_a_block_is_checked_as_each_of_its_rows_alone(table):
+    names = [*FIELDS, *KINDS, "Note"]
+    plan = Plan(names, FIELDS + ["attribute"] * 5, [*names[:-1], "note"])
+    checker = Checker(plan, KINDS)
+    whole = checker.check(Block(range(1, len(table) + 1), table, []))
+    single = [checker.check(Block([at + 1], [row], [])) for at, row in enumerate(table)]
+    assert whole.text == "".join(one.text for one in single)
+    assert sorted(whole.refused) == sorted(one for each in single for one in each.refused)
+    lines = whole.text.split("\n")[:-1]
+    assert len(lines) == whole.rows
+    assert all(line.count("\t") == len(checker.columns()) - 1 for line in lines)
+    for line in lines:
+        json.loads(line.rsplit("\t", 1)[1].replace("\\\\", "\\"))
+
+
+@given(st.text(alphabet=st.sampled_from('ab@.,;"\n\r |å'), max_size=300), st.integers(2, 9), st.integers(0, 3))
+def test_blocks_hold_the_rows_that_reading_one_by_one_finds(text, size, width):
+    lines = list(lines_of([text.encode()], "utf-8"))
+    expected = list(rows_of(lines, ",", width=width))
+    csvfile.BLOCK, before = size, csvfile.BLOCK
+    try:
+        blocks = list(blocks_of(lines, ",", width=width))
+    finally:
+        csvfile.BLOCK = before
+    found = [Row(*row) for block in blocks for row in zip(block.lines, block.rows, strict=True) if any(map(str.strip, row[1]))]
+    found += [row for block in blocks for row in block.broken]
+    assert sorted(found) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "stored"),
+    [
+        (Kind("number"), "1 234,50", "1234.5"),
+        (Kind("number"), "-0.50", "-0.5"),
+        (Kind("number"), "007", "7"),
+        (Kind("number"), "-0", "0"),
+        (Kind("number"), "1,234", ""),
+        (Kind("number"), "12 pcs", ""),
+        (Kind("date"), "2.11.2026", '"2026-11-02"'),
+        (Kind("date"), "2026-02-30", ""),
+        (Kind("boolean"), "Ja", "true"),
+        (Kind("boolean"), "0", "false"),
+        (Kind("boolean"), "perhaps", ""),
+        (Kind("choice", ("Small", "Large")), "small", '"Small"'),
+        (Kind("choice", ("Small", "Large")), "Medium", ""),
+        (Kind("text"), 'Bø "by"', '"Bø \\"by\\""'),
+    ],
+)
+def test_values_of_a_kind_are_stored_in_one_way_or_not_at_all(kind, given, stored):
+    assert values.literal(given, kind) == stored

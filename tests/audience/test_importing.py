@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text, update
 
 from tests.fixtures import T0
 from webapp.accounts.models import User
-from webapp.audience import importing, imports, staging, uploads
+from webapp.audience import csvfile, importing, imports, staging, uploads
 from webapp.audience.merging import Wishes
 from webapp.audience.models import (
     Contact,
@@ -51,7 +51,7 @@ def take(make_user: Callable[..., User]) -> Callable[..., Import]:
 
 
 def adds_up(counts: dict[str, Any]) -> bool:
-    parts = ("created", "updated", "unchanged", "duplicates", "rejected")
+    parts = ("created", "updated", "unchanged", "unknown", "duplicates", "rejected")
     return bool(counts["rows"] == sum(counts[part] for part in parts))
 
 
@@ -174,7 +174,8 @@ def test_the_uploaded_file_and_the_staging_table_are_gone_afterwards(take):
 
 
 def test_a_cancelled_import_leaves_nothing_half_done(take, monkeypatch):
-    monkeypatch.setattr(importing, "BATCH", 2)
+    monkeypatch.setattr(csvfile, "BLOCK", 2)
+    monkeypatch.setattr(importing, "BLOCKS", 1)
     found = take("email\nbroken\n" + "".join(f"p{n}@x.no\n" for n in range(9)), run=False)
     import_id = found.id
     batch = importing._batch

@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from webapp.mail.addresses import InvalidAddress, parse_address
@@ -9,12 +11,12 @@ from webapp.words import LazyString, _l
 
 #: What almost every address looks like. What matches is accepted as it is, because `parse_address` accepts it too
 #: (a property test holds them together); everything else goes the long way, which costs twenty times as much.
-_PLAIN = re.compile(
-    r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*@(?:[A-Za-z0-9](?:[A-Za-z0-9]|-(?!-))*(?<!-)\.)+[A-Za-z]{2,}", re.ASCII
-)
+_PLAIN_LOCAL = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*", re.ASCII).fullmatch
+_PLAIN_DOMAIN = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9]|-(?!-))*(?<!-)\.)+[A-Za-z]{2,}", re.ASCII).fullmatch
 _RESERVED = (".arpa", ".invalid", ".local", ".localhost", ".onion", ".test")
 MAX_LOCAL = 64
 _SPACE = re.compile(r"\s")
+_HOPELESS = {"comma", "space", "no_at", "many_at", "no_local", "no_domain"}  # the validator need not be asked
 
 #: Why an address cannot be used, and how to mend it.
 REASONS: dict[str, tuple[LazyString, LazyString]] = {
@@ -46,10 +48,33 @@ def check(text: str | None) -> Checked:
     """Check one address, without asking DNS. What cannot be used is kept as it was given, with the code of the reason."""
     if text is None:
         return Checked(None, None, "missing")
-    if len(text) <= MAX_LOCAL and _PLAIN.fullmatch(text) and not (lower := text.lower()).endswith(_RESERVED):
-        local, _, domain = text.partition("@")
-        return Checked(f"{local}@{domain.lower()}", lower, None)
+    local, _, domain = text.partition("@")
+    if len(text) <= MAX_LOCAL and _PLAIN_LOCAL(local) and (lower := _plain_domain(domain)):
+        return Checked(f"{local}@{lower}", f"{local.lower()}@{lower}", None)
     return _check_slowly(unicodedata.normalize("NFC", text).strip())
+
+
+def check_all(texts: Sequence[str]) -> tuple[list[str], list[str], dict[int, str]]:
+    """Check very many addresses, as `check` does: return what is shown, what is compared, and the reason of each that is none."""
+    emails, reasons = list[str](), dict[int, str]()
+    for at, text in enumerate(texts):
+        local, _, domain = text.partition("@")
+        lower = _plain_domain(domain)
+        if lower and _PLAIN_LOCAL(local) and len(text) <= MAX_LOCAL:
+            emails.append(text if lower == domain else f"{local}@{lower}")
+            continue
+        found = check(text)
+        emails.append("" if found.reason or not found.email else found.email)
+        if found.reason:
+            reasons[at] = found.reason
+    return emails, "\n".join(emails).lower().split("\n"), reasons
+
+
+@lru_cache(maxsize=10_000)
+def _plain_domain(domain: str) -> str | None:
+    """Return the domain in lower case if it looks as almost every domain does, else None: then it goes the long way."""
+    lower = domain.lower()
+    return lower if _PLAIN_DOMAIN(domain) and not lower.endswith(_RESERVED) else None
 
 
 def _check_slowly(given: str) -> Checked:
@@ -57,6 +82,8 @@ def _check_slowly(given: str) -> Checked:
         return Checked(None, None, "missing")
     if any(unicodedata.category(sign) in {"Cc", "Cf"} for sign in given):
         return Checked(_visible(given), None, "control")
+    if (reason := _plain_reason(given)) in _HOPELESS:
+        return Checked(given, None, reason)
     try:
         found = parse_address(given)
     except InvalidAddress:
@@ -71,8 +98,8 @@ def key(text: str) -> str | None:
     return check(text).norm
 
 
-def why(text: str) -> str:
-    """Name the reason why this is not an address, as near to what a person can mend as possible."""
+def _plain_reason(text: str) -> str | None:
+    """Return a reason that is seen at once."""
     local, at, domain = text.rpartition("@")
     tests = (
         ("comma", "," in text or ";" in text),
@@ -86,8 +113,13 @@ def why(text: str) -> str:
         ("dots", domain.endswith(".")),
         ("no_dot", "." not in domain),
     )
-    found = next((code for code, true in tests if true), None)
-    return found or ("domain" if not _accepted(f"a@{domain}") else "syntax")
+    return next((code for code, true in tests if true), None)
+
+
+def why(text: str) -> str:
+    """Name the reason why this is not an address, as near to what a person can mend as possible."""
+    domain = text.rpartition("@")[2]
+    return _plain_reason(text) or ("domain" if not _accepted(f"a@{domain}") else "syntax")
 
 
 def _accepted(text: str) -> bool:

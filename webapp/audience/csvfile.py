@@ -5,8 +5,9 @@ import csv
 import io
 import re
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from charset_normalizer import from_bytes
@@ -29,6 +30,7 @@ SEPARATORS = (",", ";", "\t", "|")
 SAMPLE = 256 * 1024  # bytes
 MAX_LINES = 100  # a row in quotes may go over this many lines; more means a quote that was never closed
 MAX_FIELD = 100_000  # signs
+BLOCK = 4_000  # lines that are read at once
 MAX_LINE = 1_000_000  # signs; what has no line ends is no CSV file
 
 _WESTERN = set(map(chr, range(0xC0, 0x100))) - set("\xd7\xf7ðÐþÞ") | set("ŠšŽžŒœ€“”…§°")
@@ -55,6 +57,17 @@ class Row(NamedTuple):
     line: int
     cells: list[str]
     problem: str | None = None
+
+
+class Block(NamedTuple):
+    """Some rows of a file, cell by cell, and the line each begins on; an empty line is a row without cells.
+
+    Rows that could not be read stand apart, in `broken`.
+    """
+
+    lines: Sequence[int]
+    rows: list[list[str]]
+    broken: list[Row]
 
 
 @dataclass
@@ -210,7 +223,10 @@ def rows_of(lines: Iterable[str], separator: str, *, width: int = 0) -> Iterator
 
     With `width` known, a row over several lines that has another number of cells began with such a quote.
     """
-    feed = _Feed(lines)
+    return _rows(_Feed(lines), separator, width)
+
+
+def _rows(feed: _Feed, separator: str, width: int) -> Iterator[Row]:
     reader = csv.reader(feed, delimiter=separator, skipinitialspace=True)
     while True:
         line = feed.start()
@@ -225,6 +241,37 @@ def rows_of(lines: Iterable[str], separator: str, *, width: int = 0) -> Iterator
             yield Row(line, feed.give_back().rstrip("\r\n").split(separator), "quote")
         elif any(cell.strip() for cell in cells):
             yield Row(line, cells)
+
+
+def blocks_of(lines: Iterable[str], separator: str, *, width: int = 0) -> Iterator[Block]:
+    """Read the rows of `rows_of` in blocks. Where each line is a row, and almost everywhere it is, csv takes them all at once."""
+    lines, number, waiting = iter(lines), 0, list[str]()
+    while head := [*waiting, *islice(lines, BLOCK - len(waiting))]:
+        waiting = []
+        rows = _row_a_line(head, separator)
+        if rows is not None:
+            yield Block(range(number + 1, number + 1 + len(head)), rows, [])
+            number += len(head)
+            continue
+        feed, found = _Feed(chain(head, lines)), list[Row]()
+        for row in _rows(feed, separator, width):
+            found.append(row)
+            if feed.number + len(feed.taken) >= len(head):
+                break
+        good = [row for row in found if not row.problem]
+        broken = [row._replace(line=number + row.line) for row in found if row.problem]
+        yield Block([number + row.line for row in good], [row.cells for row in good], broken)
+        number += feed.number + len(feed.taken)
+        waiting = list(feed.again)
+
+
+def _row_a_line(lines: list[str], separator: str) -> list[list[str]] | None:
+    """Read lines that are a row each; return None if some row goes over several, or a quote is never closed."""
+    try:
+        rows = list(csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True))
+    except csv.Error:
+        return None
+    return rows if len(rows) == len(lines) else None
 
 
 def guess(head: str) -> tuple[str, bool]:

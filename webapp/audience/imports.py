@@ -10,9 +10,11 @@ from sqlalchemy import delete, func, select, text, update
 from webapp.accounts import audit
 from webapp.accounts.models import User
 from webapp.audience import columns, lists, staging
+from webapp.audience.checking import Checker
 from webapp.audience.merging import Wishes
-from webapp.audience.models import ContactList, Import, ImportPart, ImportReject, Topic
+from webapp.audience.models import Attribute, ContactList, Import, ImportPart, ImportReject, Tag, Topic
 from webapp.audience.rows import Plan
+from webapp.audience.values import Kind
 from webapp.db import db
 from webapp.errors import Conflict, Invalid, NotFound
 from webapp.events import announce
@@ -67,6 +69,12 @@ def plan_of(found: Import) -> Plan:
     )
 
 
+def checker_of(found: Import) -> Checker:
+    """Return what checks the rows of an import."""
+    kinds = {one.name: Kind(one.kind, tuple(one.choices)) for one in db.session.scalars(select(Attribute))}
+    return Checker(plan_of(found), kinds)
+
+
 def map_columns(found: Import, *, fields: Sequence[str], wishes: Wishes, by: User) -> None:
     """Keep what was chosen; raise Invalid for what cannot be."""
     expect_waiting(found)
@@ -99,8 +107,12 @@ def _check(fields: Sequence[str], wishes: Wishes, *, by: User) -> None:
         raise Invalid(_l("Choose the topics that people have unsubscribed from."), field="topics")
     known_lists = db.session.scalars(select(ContactList.id).where(lists.visible_to(by))).all()
     known_topics = db.session.scalars(select(Topic.id)).all()
-    if not (set(wishes.lists) <= set(known_lists) and set(wishes.topics) <= set(known_topics)):
-        raise Invalid(_l("A list or topic was deleted meanwhile. Choose again."), field="lists")
+    known_tags = db.session.scalars(select(Tag.id)).all()
+    asked = (
+        {*wishes.lists} <= {*known_lists} and {*wishes.topics} <= {*known_topics} and {*wishes.tags} <= {*known_tags}
+    )
+    if not asked:
+        raise Invalid(_l("A list, tag or topic was deleted meanwhile. Choose again."), field="lists")
 
 
 def start(found: Import, *, by: User, at: datetime) -> None:

@@ -237,7 +237,9 @@ class Import(Model):
     id: Mapped[Id]
     filename: Mapped[str]
     size: Mapped[Big]
-    status: Mapped[str] = mapped_column(default="uploaded")  # uploaded, queued, running, done, cancelled, failed
+    status: Mapped[str] = mapped_column(
+        default="uploaded"
+    )  # uploaded, queued, running, done, cancelled, failed, undone
     encoding: Mapped[str | None]
     separator: Mapped[str | None]
     header: Mapped[bool] = mapped_column(default=True, server_default="true")
@@ -252,6 +254,31 @@ class Import(Model):
     started_at: Mapped[datetime | None]
     heartbeat_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    merged_at: Mapped[datetime | None]
+
+
+class ImportBefore(Model):
+    """What a contact was before an import changed it, so that the import can be undone; thrown away after some weeks.
+
+    A million of these are written in one statement: foreign keys would cost more than the rows, and whoever deletes an
+    import or erases a contact deletes these.
+    """
+
+    __tablename__ = "import_before"
+
+    import_id: Mapped[Big] = mapped_column(primary_key=True)
+    contact_id: Mapped[Big] = mapped_column(primary_key=True)
+    external_id: Mapped[str | None]
+    email: Mapped[str | None]
+    email_norm: Mapped[str | None]
+    invalid_reason: Mapped[str | None]
+    first_name: Mapped[str]
+    last_name: Mapped[str]
+    language: Mapped[str | None]
+    country: Mapped[str | None]
+    company: Mapped[str]
+    attributes: Mapped[dict[str, Any]]
+    updated_at: Mapped[datetime]
 
 
 class ImportPart(Model):

@@ -1,14 +1,12 @@
-"""One row of a file becomes one row of the staging table, or is refused with the column and the reason. Pure."""
+"""What the cells of a file mean, and why a row is refused. Pure."""
 
-import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from webapp.audience import addresses, columns
-from webapp.audience.csvfile import Row
 from webapp.words import LazyString, _l
 
 MAX_COLUMNS = 200
@@ -23,7 +21,11 @@ REASONS: dict[str, tuple[LazyString, LazyString]] = {
     "long": (_l("The cell is too long"), _l("Shorten it")),
     "external_id": (_l("No external number"), _l("Fill it in, or match by address")),
     "date": (_l("Not a date"), _l("Write it as 2026-11-02")),
+    "number": (_l("Not a number"), _l("Write it as 1234.5, without signs between thousands")),
+    "boolean": (_l("Neither yes nor no"), _l("Write yes or no")),
+    "choice": (_l("Not one of the choices of this attribute"), _l("Correct it, or add it to the choices")),
     "consent": (_l("No date of consent"), _l("Fill it in")),
+    "erased": (_l("Erased on request"), _l("This person may not be added again by a file")),
     "taken": (_l("Another contact has this number"), _l("Match by number, or correct it")),
     "twice": (_l("The number stands twice in the file"), _l("Correct one of the two")),
     **addresses.REASONS,
@@ -73,25 +75,6 @@ class Plan:
         return [(at, self.keys[at]) for at, name in enumerate(self.fields) if name == "attribute"]
 
 
-class Staged(NamedTuple):
-    """A row of the staging table; None is an empty cell."""
-
-    line: int
-    key: str
-    external_id: str | None
-    email: str | None
-    email_norm: str | None
-    first_name: str | None
-    last_name: str | None
-    language: str | None
-    country: str | None
-    company: str | None
-    attributes: str
-    consent_at: datetime | None
-    opt_out: bool
-    raw: str | None
-
-
 class Refused(NamedTuple):
     """A row that cannot be imported."""
 
@@ -99,35 +82,6 @@ class Refused(NamedTuple):
     column: str | None
     reason: str
     cells: list[str]
-
-
-class _WrongError(Exception):
-    def __init__(self, field_name: str, reason: str) -> None:
-        super().__init__(reason)
-        self.field = field_name
-        self.reason = reason
-
-
-def stage(plan: Plan) -> Callable[[Row], Staged | Refused]:
-    """Return the function that takes one row of a file with this plan."""
-    width, extra = len(plan.names), plan.attributes()
-    keep_raw = "external_id" in plan.places and plan.match == "address"
-
-    def one(row: Row) -> Staged | Refused:
-        cells = [clean(cell) for cell in row.cells]
-        if row.problem or any(cells[width:]):
-            return Refused(row.line, None, row.problem or "columns", row.cells)
-        cells += [""] * (width - len(cells))
-        try:
-            found = _read(plan, cells, extra)
-        except _WrongError as wrong:
-            at = plan.places.get(wrong.field)
-            name = wrong.field if at is None else plan.names[at]
-            return Refused(row.line, name or None, wrong.reason, row.cells)
-        raw = json.dumps(row.cells, ensure_ascii=False) if keep_raw else None
-        return Staged._make((row.line, *found, raw))
-
-    return one
 
 
 def clean(cell: str) -> str:
@@ -140,76 +94,13 @@ def clean(cell: str) -> str:
     return cell
 
 
-def _read(plan: Plan, cells: list[str], extra: list[tuple[int, str]]) -> tuple[Any, ...]:
-    places = plan.places
-
-    def cell(name: str) -> str | None:
-        at = places.get(name)
-        if at is None or not (value := cells[at]):
-            return None
-        if len(value) > LIMITS.get(name, MAX_VALUE):
-            raise _WrongError(name, "long")
-        if "\ufffd" in value:
-            raise _WrongError(name, "encoding")
-        return value
-
-    checked = addresses.check(cell("email"))
-    external = cell("external_id")
-    if plan.match == "external_id" and external is None:
-        raise _WrongError("external_id", "external_id")
-    if checked.reason and not (checked.reason == "missing" and plan.match == "external_id"):
-        raise _WrongError("email", checked.reason)
-    first, last = cell("first_name"), cell("last_name")
-    if (whole := cell("full_name")) is not None:
-        first, last = _split(whole, first, last)
-    tongue, land = cell("language"), cell("country")
-    return (
-        external if plan.match == "external_id" else checked.norm,
-        external,
-        checked.email,
-        checked.norm,
-        first,
-        last,
-        columns.language(tongue) if tongue else None,
-        columns.country(land) if land else None,
-        cell("company"),
-        _attributes(cells, extra),
-        _consent(plan, cell("consent_at")),
-        gone(cell("opt_out")),
-    )
-
-
-def _split(whole: str, first: str | None, last: str | None) -> tuple[str | None, str | None]:
-    """Cut a whole name: "Nordmann, Ola" at the comma, else before the last word."""
+def split_name(whole: str) -> tuple[str, str]:
+    """Cut a whole name into first and last: "Nordmann, Ola" at the comma, else before the last word."""
     if ", " in whole:
         after, before = whole.split(", ", 1)
-    else:
-        before, _, after = whole.rpartition(" ")
-        before, after = (before, after) if before else (after, "")
-    return first or before or None, last or after or None
-
-
-def _attributes(cells: list[str], extra: list[tuple[int, str]]) -> str:
-    values = {}
-    for at, key in extra:
-        if value := cells[at]:
-            if len(value) > MAX_VALUE:
-                raise _WrongError(key, "long")
-            if "\ufffd" in value:
-                raise _WrongError(key, "encoding")
-            values[key] = value
-    return json.dumps(values, ensure_ascii=False)
-
-
-def _consent(plan: Plan, text: str | None) -> datetime | None:
-    if text is None:
-        if plan.needs_consent:
-            raise _WrongError("consent_at", "consent")
-        return None
-    found = moment(text)
-    if found is None:
-        raise _WrongError("consent_at", "date")
-    return found
+        return before, after
+    before, _, after = whole.rpartition(" ")
+    return (before, after) if before else (after, "")
 
 
 def moment(text: str) -> datetime | None:

@@ -5,10 +5,8 @@ from collections.abc import Iterable, Sequence
 from psycopg.types.json import Jsonb
 from sqlalchemy import text
 
-from webapp.audience.rows import Refused, Staged
+from webapp.audience.rows import Refused
 from webapp.db import db, driver
-
-_COLUMNS = ", ".join(Staged._fields)
 
 
 def name(import_id: int, run_no: int) -> str:
@@ -21,32 +19,33 @@ def create(import_id: int, run_no: int) -> None:
     drop_all(import_id)
     db.session.execute(
         text(
-            f"CREATE UNLOGGED TABLE {name(import_id, run_no)} (line integer NOT NULL, key text NOT NULL, external_id text, "
+            f"CREATE UNLOGGED TABLE {name(import_id, run_no)} (line integer NOT NULL, external_id text, "
             "email text, email_norm text, first_name text, last_name text, language text, country text, company text, "
-            "attributes jsonb NOT NULL, consent_at timestamptz, opt_out boolean NOT NULL, raw jsonb)"
+            "attributes jsonb NOT NULL, consent_at timestamptz, opt_out boolean NOT NULL DEFAULT false)"
         )
     )
 
 
-def fill(import_id: int, run_no: int, *, rows: Iterable[Staged]) -> None:
-    """Copy rows into the table."""
-    with (
-        driver().cursor() as cursor,
-        cursor.copy(f"COPY {name(import_id, run_no)} ({_COLUMNS}) FROM STDIN") as copy,
-    ):
-        for row in rows:
-            copy.write_row(row)
+def fill(import_id: int, run_no: int, *, columns: Sequence[str], texts: Iterable[str]) -> None:
+    """Copy rows into the table; they are written as COPY reads them, and what is empty is NULL."""
+    statement = f"COPY {name(import_id, run_no)} ({', '.join(columns)}) FROM STDIN WITH (NULL '')"
+    with driver().cursor() as cursor, cursor.copy(statement) as copy:
+        for block in texts:
+            copy.write(block)
 
 
-def refuse(import_id: int, *, rows: Iterable[Refused]) -> None:
+def refuse(import_id: int, *, rows: Sequence[Refused]) -> None:
     """Keep rows that cannot be imported, to be downloaded."""
+    if not rows:
+        return
     with (
         driver().cursor() as cursor,
         cursor.copy('COPY import_reject (import_id, line, "column", reason, "row") FROM STDIN') as copy,
     ):
         copy.set_types(["int8", "int4", "text", "text", "jsonb"])
         for row in rows:
-            copy.write_row((import_id, row.line, row.column, row.reason, Jsonb(row.cells)))
+            cells = [cell.replace("\0", "") for cell in row.cells]
+            copy.write_row((import_id, row.line, row.column, row.reason, Jsonb(cells)))
 
 
 def drop(import_id: int, run_no: int) -> None:

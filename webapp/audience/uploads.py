@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 
 from webapp.accounts.models import User
 from webapp.audience import columns
-from webapp.audience.csvfile import ENCODINGS, SEPARATORS, Encodings, Row, guess, lines_of, rows_of
+from webapp.audience.csvfile import ENCODINGS, SEPARATORS, Block, Encodings, blocks_of, guess, lines_of, rows_of
 from webapp.audience.models import Import, ImportPart
 from webapp.audience.rows import MAX_COLUMNS, clean
 from webapp.db import db
@@ -124,7 +124,7 @@ def pieces(import_id: int) -> Iterator[bytes]:
         no += 1
 
 
-def read(found: Import, *, counted: list[int]) -> Iterator[Row]:
+def read(found: Import, *, counted: list[int]) -> Iterator[Block]:
     """Return the rows of the whole file, without its heading; `counted[0]` grows with the bytes that were read."""
 
     def watched() -> Iterator[bytes]:
@@ -132,10 +132,18 @@ def read(found: Import, *, counted: list[int]) -> Iterator[Row]:
             counted[0] += len(piece)
             yield piece
 
-    rows = rows_of(lines_of(watched(), found.encoding or "utf-8"), found.separator or ",", width=len(found.columns))
-    if found.header:
-        next(rows, None)
-    return rows
+    blocks = blocks_of(lines_of(watched(), found.encoding or "utf-8"), found.separator or ",", width=len(found.columns))
+    return _without_heading(blocks) if found.header else blocks
+
+
+def _without_heading(blocks: Iterator[Block]) -> Iterator[Block]:
+    """Leave out the first row that is not empty."""
+    for block in blocks:
+        at = next((at for at, row in enumerate(block.rows) if any(cell.strip() for cell in row)), None)
+        if at is not None:
+            yield block._replace(lines=block.lines[at + 1 :], rows=block.rows[at + 1 :])
+            break
+    yield from blocks
 
 
 def titles(names: Sequence[str]) -> list[str]:
