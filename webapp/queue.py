@@ -22,6 +22,7 @@ JOBS: dict[str, tuple[str, str, int]] = {
     "mail.send": ("mail", "jobs.mail.send", 120),
     "mail.proof": ("mail", "jobs.mail.proof", 120),
     "audience.forget": ("imports", "jobs.audience.forget", 3600),
+    "imports.undo": ("imports", "jobs.imports.undo", 3600),
     "imports.run": ("imports", "jobs.imports.run", 3600),
 }
 QUEUES = ("prepare", "send", "mail", "imports")

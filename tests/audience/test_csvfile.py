@@ -207,7 +207,12 @@ def test_blocks_hold_the_rows_that_reading_one_by_one_finds(text, size, width):
         blocks = list(blocks_of(lines, ",", width=width))
     finally:
         csvfile.BLOCK = before
-    found = [Row(*row) for block in blocks for row in zip(block.lines, block.rows, strict=True) if any(map(str.strip, row[1]))]
+    found = [
+        Row(*row)
+        for block in blocks
+        for row in zip(block.lines, block.rows, strict=True)
+        if any(map(str.strip, row[1]))
+    ]
     found += [row for block in blocks for row in block.broken]
     assert sorted(found) == sorted(expected)
 

@@ -43,6 +43,7 @@ ACTIONS: dict[str, Any] = {
     "delivery-settled": _l("Settled unconfirmed messages"),
     "delivery-recounted": _l("Computed the figures of a delivery again"),
     "contacts-imported": _l("Imported contacts"),
+    "import-undone": _l("Undid an import"),
     "contacts-exported": _l("Exported contacts"),
     "attribute-created": _l("Defined an attribute"),
     "attribute-changed": _l("Changed an attribute"),

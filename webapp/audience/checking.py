@@ -42,11 +42,11 @@ class Staged(NamedTuple):
 class Wrong:
     """What is wrong in a block: for a row the first thing that was found."""
 
-    found: dict[int, tuple[str, str]] = field(default_factory=dict)
+    found: dict[int, tuple[int, str]] = field(default_factory=dict)
 
-    def say(self, at: int, field_name: str, reason: str) -> None:
-        """Note that a row cannot be imported, with the field and the reason."""
-        self.found.setdefault(at, (field_name, reason))
+    def say(self, at: int, column: int, reason: str) -> None:
+        """Note that a row cannot be imported, with the number of its column and the reason."""
+        self.found.setdefault(at, (column, reason))
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,9 @@ class Checker:
 
     def _refuse(self, lines: Sequence[int], given: Sequence[list[str]], wrong: Wrong) -> list[Refused]:
         plan, refused = self.plan, []
-        for at, (field_name, reason) in sorted(wrong.found.items()):
+        for at, (column, reason) in sorted(wrong.found.items()):
             if any(cell.strip() for cell in given[at]):
-                place = plan.places.get(field_name)
-                name = field_name if place is None else plan.names[place]
-                refused.append(Refused(lines[at], name or None, reason, given[at]))
+                refused.append(Refused(lines[at], plan.names[column] or None, reason, given[at]))
         return refused
 
     def _fill(self, given: Sequence[Sequence[str]], wrong: Wrong) -> list[Sequence[str]]:
@@ -96,7 +94,7 @@ class Checker:
         places, filled = self.plan.places, list[Sequence[str]]()
 
         def cells(name: str) -> Sequence[str]:
-            return _cells(given[places[name]], name, LIMITS.get(name, MAX_VALUE), wrong)
+            return _cells(given[places[name]], places[name], LIMITS.get(name, MAX_VALUE), wrong)
 
         if "external_id" in places:
             filled.append(self._numbers(cells("external_id"), wrong))
@@ -122,7 +120,7 @@ class Checker:
     def _numbers(self, cells: Sequence[str], wrong: Wrong) -> Sequence[str]:
         if self.plan.match == "external_id" and not all(cells):
             for at in [at for at, cell in enumerate(cells) if not cell]:
-                wrong.say(at, "external_id", "external_id")
+                wrong.say(at, self.plan.places["external_id"], "external_id")
         return cells
 
     def _emails(self, cells: Sequence[str], wrong: Wrong) -> tuple[Sequence[str], Sequence[str]]:
@@ -130,11 +128,11 @@ class Checker:
         may_miss = self.plan.match == "external_id"
         for at, reason in reasons.items():
             if not (may_miss and reason == "missing"):
-                wrong.say(at, "email", reason)
+                wrong.say(at, self.plan.places["email"], reason)
         if self.is_erased:
             for at, norm in enumerate(norms):
                 if norm and self.is_erased(norm):
-                    wrong.say(at, "email", "erased")
+                    wrong.say(at, self.plan.places["email"], "erased")
         return emails, norms
 
     def _consents(self, cells: Sequence[str], wrong: Wrong) -> Sequence[str]:
@@ -142,18 +140,18 @@ class Checker:
         if not all(found):
             for at, (cell, moment) in enumerate(zip(cells, found, strict=True)):
                 if cell and not moment:
-                    wrong.say(at, "consent_at", "date")
+                    wrong.say(at, self.plan.places["consent_at"], "date")
                 elif not cell and self.plan.needs_consent:
-                    wrong.say(at, "consent_at", "consent")
+                    wrong.say(at, self.plan.places["consent_at"], "consent")
         return found
 
     def _attributes(self, given: Sequence[Sequence[str]], wrong: Wrong) -> Sequence[str]:
         """Return the attributes of each row as JSON; an empty cell is no attribute."""
         parts = list[Sequence[str]]()
         for at, key in self.plan.attributes():
-            cells = _cells(given[at], key, MAX_VALUE, wrong)
+            cells = _cells(given[at], at, MAX_VALUE, wrong)
             name = f", {json.dumps(key, ensure_ascii=False)}: "
-            parts.append([cell and name + cell for cell in _literals(cells, key, self.kinds.get(key), wrong)])
+            parts.append([cell and name + cell for cell in _literals(cells, at, self.kinds.get(key), wrong)])
         if not parts:
             return ["{}"] * len(given[0])
         return _escaped([f"{{{line[2:]}}}" for line in map("".join, zip(*parts, strict=True))])
@@ -173,17 +171,17 @@ def _even(block: Block, width: int, refused: list[Refused]) -> tuple[Sequence[in
     return lines, given
 
 
-def _cells(given: Sequence[str], name: str, limit: int, wrong: Wrong) -> Sequence[str]:
+def _cells(given: Sequence[str], column: int, limit: int, wrong: Wrong) -> Sequence[str]:
     """Return the cells of a column tidied; say which are too long, or were not readable."""
     joined = f"{MARK}{MARK.join(given)}{MARK}"
     if not _is_tidy(joined, len(given)):
         given = [rows.clean(cell) for cell in given]
     if max(map(len, given)) > limit:
         for at in [at for at, cell in enumerate(given) if len(cell) > limit]:
-            wrong.say(at, name, "long")
+            wrong.say(at, column, "long")
     if UNREADABLE in joined:
         for at in [at for at, cell in enumerate(given) if UNREADABLE in cell]:
-            wrong.say(at, name, "encoding")
+            wrong.say(at, column, "encoding")
     return given
 
 
@@ -206,12 +204,12 @@ def _escaped(cells: Sequence[str]) -> Sequence[str]:
     return cells
 
 
-def _literals(cells: Sequence[str], key: str, kind: Kind | None, wrong: Wrong) -> Sequence[str]:
+def _literals(cells: Sequence[str], column: int, kind: Kind | None, wrong: Wrong) -> Sequence[str]:
     """Return each cell as a JSON literal, "" for an empty one."""
     if kind is not None:
         found, reason = values.literals(cells, kind)
         for at in [at for at, (cell, value) in enumerate(zip(cells, found, strict=True)) if cell and not value]:
-            wrong.say(at, key, reason)
+            wrong.say(at, column, reason)
         return found
     joined = "".join(cells)
     if '"' in joined or "\\" in joined:

@@ -29,7 +29,7 @@ MANY = {"attribute", "ignore"}
 KNOWN: dict[str, str] = {
     "email": """email emailaddress emailaddresses mail mailaddress mailadresse epost epostadresse epostadress emailadresse emailadres
         mailadres eaddress address1email primaryemail workemail businessemail contactemail subscriberemail useremail emailid
-        emailwork emailprivate epostprivat epostjobb epostarbete privatemail correo correoelectronico correio courriel
+        emailwork emailprivate emailaddress1 emailaddr emailaddressx recipientemail email1value personemail ssemail emailadresse1 epostprivat epostjobb epostarbete privatemail correo correoelectronico correio courriel
         adressemail adresseemail adresseelectronique adressedemessagerie posta indirizzoemail adreselektroniczny
         sahkoposti sahkopostiosoite netfang tolvupostur""",
     "first_name": """firstname fname first givenname forename christianname fornavn fornamn voornaam vorname prenom
@@ -47,14 +47,14 @@ KNOWN: dict[str, str] = {
         virksomhed yritys employer arbeidsgiver""",
     "external_id": """externalid customerid customernumber customerno kundenummer kundenr kundnummer kundnr kundeid klantnummer
         klantid kundennummer contactid subscriberid memberid membernumber medlemsnummer medlemsnr lidnummer crmid recordid
-        userid uniqueid leid euid persisteddataid personid personnr1""",
-    "consent_at": """consentat consentdate dateofconsent consent optintime optindate optinat confirmtime confirmedat
+        userid uniqueid leid euid persisteddataid personid personnr1 uuid personorcontactid kontaktid personnummeri contactidentifier subid hsobjectid extid brevoid contactkey subscriberkey""",
+    "consent_at": """consentat consentdate dateofconsent consent optintime optindate optintimestamp confirmationtime confirmtimestamp dateadded doubleoptintime doubleoptindate activatedon registrationdate optinat confirmtime confirmedat
         subscribedat subscribedate subscriptiondate datesubscribed signupdate samtykkedato samtykke samtycke samtyckesdatum
         medgivande toestemming toestemmingsdatum datumtoestemming inschrijfdatum pameldt pameldtdato anmalningsdatum
         einwilligung datedinscription""",
     "opt_out": """unsubscribed unsubscribedat unsubscribetime optedout optout hasoptedoutofemail emailoptout unsubscribedate avmeldt
         avmeldtdato avregistrerad avregistrerat uitgeschreven afgemeld abgemeldet emailmarketingstatus subscriptionstatus
-        subscriberstatus optinstatus""",
+        subscriberstatus optinstatus emailblacklisted blacklisted isblocked donotcontact optoutemail emailoptedout mailstatus emailstatus unsubtime unsubscribedate unsubscribedon utmeldt avmeldingsdato""",
 }
 _FIELD_OF = {name: field for field, names in KNOWN.items() for name in names.split()}
 

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
+
+from sqlalchemy import ColumnElement, false
 
 from webapp.accounts.models import User
 
@@ -40,6 +42,9 @@ class Reader(Protocol):
     def activity(self, contact_ids: Sequence[int], *, since: datetime) -> dict[int, Activity]:
         """Return how many messages each contact got since then, and when it last opened one itself."""
 
+    def was_met(self, contact_id: Any) -> ColumnElement[bool]:
+        """Return the SQL condition that some delivery, also a prepared one, has this contact among its recipients."""
+
 
 _readers: list[Reader] = []
 
@@ -52,6 +57,11 @@ def provide(reader: Reader) -> None:
 def received(contact_id: int, *, by: User, limit: int) -> Sequence[Received]:
     """Return the messages of a contact that this user may know of, newest first."""
     return _readers[0].received(contact_id, by=by, limit=limit) if _readers else []
+
+
+def was_met(contact_id: Any) -> ColumnElement[bool]:
+    """Return the SQL condition that some delivery, also a prepared one, has this contact among its recipients."""
+    return _readers[0].was_met(contact_id) if _readers else false()
 
 
 def activity(contact_ids: Sequence[int], *, since: datetime) -> dict[int, Activity]:

@@ -12,7 +12,7 @@ from webapp import clock
 from webapp.accounts import audit
 from webapp.accounts.models import User
 from webapp.accounts.rights import Right
-from webapp.audience import columns, csvfile, imports, lists, topics, uploads
+from webapp.audience import columns, csvfile, imports, lists, tags, topics, undoing, uploads
 from webapp.audience.forms import UploadForm
 from webapp.audience.merging import Wishes
 from webapp.audience.models import Import, ImportReject
@@ -82,6 +82,8 @@ def _map_page(found: Import, problem: Invalid | None = None) -> dict[str, Any]:
         "topics": topics.choices(),
         "problem": problem,
         "new_list": request.form.get("new_list", ""),
+        "tags": tags.choices(),
+        "new_tags": request.form.get("new_tags", ""),
     }
 
 
@@ -107,9 +109,10 @@ def start(import_id: int) -> Response:
     found, form = imports.get(import_id), request.form
     wishes = Wishes(
         match="external_id" if form.get("match") == "external_id" else "address",
-        existing="leave" if form.get("existing") == "leave" else "update",
+        existing=form["existing"] if form.get("existing") in {"leave", "only"} else "update",
         empty="clear" if form.get("empty") == "clear" else "keep",
         lists=form.getlist("list", type=int),
+        tags=form.getlist("tag", type=int),
         topics=form.getlist("topic", type=int),
         source=form.get("source", "").strip()[:300],
     )
@@ -118,6 +121,9 @@ def start(import_id: int) -> Response:
         if name := form.get("new_list", "").strip()[:120]:
             made = lists.create(name, by=person(), at=clock.now())
             found.options = {**found.options, "lists": [*found.options["lists"], made.id]}
+        if names := [name for name in form.get("new_tags", "")[:400].split(",") if name.strip()]:
+            made_tags = [tags.named(name, by=person(), at=clock.now()).id for name in names]
+            found.options = {**found.options, "tags": [*{*found.options["tags"], *made_tags}]}
         imports.start(found, by=person(), at=clock.now())
     except Invalid as problem:
         return shown_again("audience/import_map.html", **_map_page(found, problem))
@@ -131,6 +137,17 @@ def cancel(import_id: int) -> Response:
     imports.cancel(imports.get(import_id), at=clock.now())
     flash(gettext("The import is stopped. Your contacts are as they were before it."), "ok")
     return go(url_for("imports.show", import_id=import_id))
+
+
+@bp.route("/imports/<int:import_id>/undo", methods=["GET", "POST"])
+@needs(Right.AUDIENCE)
+def undo(import_id: int) -> Response | str:
+    """Ask whether to undo an import, saying what cannot be undone; then let a worker do it."""
+    found = imports.get(import_id)
+    if request.method == "GET":
+        return render_template("audience/import.html", ask=True, **dashboard(found.id))
+    undoing.start(found, by=person(), at=clock.now(), address=request.remote_addr)
+    return go(url_for("imports.show", import_id=found.id))
 
 
 @bp.post("/imports/<int:import_id>/delete")

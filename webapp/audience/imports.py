@@ -12,7 +12,7 @@ from webapp.accounts.models import User
 from webapp.audience import columns, lists, staging
 from webapp.audience.checking import Checker
 from webapp.audience.merging import Wishes
-from webapp.audience.models import Attribute, ContactList, Import, ImportPart, ImportReject, Tag, Topic
+from webapp.audience.models import Attribute, ContactList, Import, ImportBefore, ImportPart, ImportReject, Tag, Topic
 from webapp.audience.rows import Plan
 from webapp.audience.values import Kind
 from webapp.db import db
@@ -120,23 +120,24 @@ def start(found: Import, *, by: User, at: datetime) -> None:
     expect_waiting(found)
     _check(found.mapping["fields"], wishes_of(found), by=by)
     db.session.flush()
-    _change(found.id, WAITING, "queued", started_at=None, heartbeat_at=at, problem=None, counts={}, run_no=1)
+    change(found.id, WAITING, "queued", started_at=None, heartbeat_at=at, problem=None, counts={}, run_no=1)
     audit.record("contacts-imported", by=by, at=at, object_type="import", object_id=found.id, filename=found.filename)
     _queue(found.id, 1)
 
 
 def cancel(found: Import, *, at: datetime) -> None:
     """End an import; the contacts stay as they were before it."""
-    _change(found.id, (*WAITING, *MOVING), "cancelled", finished_at=at)
+    change(found.id, (*WAITING, *MOVING), "cancelled", finished_at=at)
     forget_file(found.id)
     forget_rejects(found.id)
 
 
 def remove(found: Import) -> None:
     """Delete an import that has ended, with its file and its rejected rows; the contacts stay."""
-    if found.status in MOVING:
+    if found.status in (*MOVING, "undoing"):
         raise Conflict(_l("The import is under way. Stop it first."))
     staging.drop_all(found.id)
+    db.session.execute(delete(ImportBefore).where(ImportBefore.import_id == found.id))
     db.session.delete(found)
 
 
@@ -254,7 +255,8 @@ def _queue(import_id: int, run_no: int) -> None:
     later("imports.run", import_id, unique=f"import-{import_id}-{run_no}")
 
 
-def _change(import_id: int, before: Sequence[str], status: str, **values: Any) -> None:
+def change(import_id: int, before: Sequence[str], status: str, **values: Any) -> None:
+    """Move an import from one of these states to another, or raise Conflict."""
     query = update(Import).where(Import.id == import_id, Import.status.in_(before)).values(status=status, **values)
     if db.session.execute(query.returning(Import.id)).first() is None:
         raise Conflict(_l("The import has gone on meanwhile. Look at it afresh."))

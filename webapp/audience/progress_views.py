@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from webapp import clock
 from webapp.accounts.models import User
-from webapp.audience import columns, imports, rows, uploads
+from webapp.audience import columns, imports, rows, undoing, uploads
 from webapp.audience.models import Import
 from webapp.db import db
 from webapp.web import live
@@ -32,6 +32,8 @@ def dashboard(import_id: int) -> dict[str, Any]:
         "counts": counts,
         "pace": pace(found),
         "sums": sums(counts) if found.status == "done" else [],
+        "undo": undoing.is_possible(found, at=clock.now()),
+        "undone": undone(counts.get("undone")),
         "reasons": [(told(code)[0], count) for code, count in imports.reject_reasons(import_id)],
         "rejects": [(one, _given(found, one), *told(one.reason)) for one in imports.rejects(import_id, limit=SHOWN)],
         "titles": uploads.titles(found.columns),
@@ -63,26 +65,55 @@ def _given(found: Import, one: Any) -> str:
 def sums(counts: dict[str, Any]) -> list[str]:
     """Say how the rows of the file add up, and what else came of them."""
     names = ("rows", "created", "updated", "unchanged", "duplicates", "rejected")
+    if counts.get("unknown"):
+        return [
+            gettext(
+                "%(rows)s rows = %(updated)s updated + %(unchanged)s unchanged + %(unknown)s of people who are not here "
+                "+ %(duplicates)s twice in the file + %(rejected)s rejected.",
+                **{name: number(counts[name]) for name in (*names, "unknown")},
+            ),
+            *_more(counts),
+        ]
     told = {name: number(counts[name]) for name in names}
     words = gettext(
         "%(rows)s rows = %(created)s new + %(updated)s updated + %(unchanged)s unchanged + %(duplicates)s twice in the file "
         "+ %(rejected)s rejected.",
         **told,
     )
+    return [words, *_more(counts)]
+
+
+def _more(counts: dict[str, Any]) -> list[str]:
     more = {
+        "tagged": _l("%(count)s are newly tagged."),
+        "consents": _l("%(count)s consents are recorded."),
         "listed": _l("%(count)s memberships of lists are new."),
         "subscribed": _l("%(count)s subscriptions are new."),
         "unsubscribed": _l("%(count)s unsubscriptions came along."),
         "kept_out": _l("%(count)s had unsubscribed before and stay so."),
     }
-    return [words, *(str(text) % {"count": number(counts[name])} for name, text in more.items() if counts.get(name))]
+    return [*(str(text) % {"count": number(counts[name])} for name, text in more.items() if counts.get(name))]
+
+
+def undone(counts: dict[str, int] | None) -> list[str]:
+    """Say what undoing an import came to."""
+    if counts is None:
+        return []
+    words = {
+        "removed": _l("%(count)s contacts it had made are gone."),
+        "restored": _l("%(count)s contacts have their old values back."),
+        "unlisted": _l("%(count)s memberships of lists are taken back."),
+        "untagged": _l("%(count)s tags are taken off."),
+        "unsubscribed": _l("%(count)s subscriptions are taken back."),
+    }
+    return [str(text) % {"count": number(counts.get(name, 0))} for name, text in words.items() if counts.get(name)]
 
 
 @live.fragment("import", "said")
 def said(import_id: int) -> str | None:
     """Say it once, when it is over."""
     found = db.session.get(Import, import_id)
-    if found is None or found.status in imports.MOVING:
+    if found is None or found.status in (*imports.MOVING, "undoing"):
         return None
     return render_template("audience/_import_said.html", found=found)
 

@@ -10,7 +10,7 @@ from typing import IO
 from sqlalchemy import insert, select
 
 from webapp.accounts.models import User
-from webapp.audience import columns
+from webapp.audience import columns, unpacking
 from webapp.audience.csvfile import ENCODINGS, SEPARATORS, Block, Encodings, blocks_of, guess, lines_of, rows_of
 from webapp.audience.models import Import, ImportPart
 from webapp.audience.rows import MAX_COLUMNS, clean
@@ -25,9 +25,7 @@ SHOWN = 6  # rows of the preview
 
 #: First bytes of what people upload by mistake.
 _OTHERS = {
-    b"PK\x03\x04": _l("This is a spreadsheet or an archive. Open it and save it as CSV, then upload that file."),
     b"\xd0\xcf\x11\xe0": _l("This is a spreadsheet. Open it and save it as CSV, then upload that file."),
-    b"\x1f\x8b": _l("This is a compressed file. Unpack it, then upload the CSV file in it."),
     b"%PDF": _l("This is a PDF, not a CSV file."),
 }
 
@@ -51,7 +49,7 @@ def receive(file: IO[bytes], *, filename: str, by: User, at: datetime) -> Import
     db.session.add(found)
     db.session.flush()
     seen = Encodings()
-    for no, piece in enumerate(iter(lambda: file.read(PIECE), b"")):
+    for no, piece in enumerate(unpacking.pieces(file, PIECE)):
         if no == 0:
             _refuse_others(piece)
         seen.see(piece)
@@ -75,7 +73,17 @@ def understand(found: Import) -> None:
             _l("The file has more columns than can be imported (%(count)s).", count=MAX_COLUMNS), field="file"
         )
     found.columns = seen.names
-    found.mapping = {"fields": columns.guess(seen.names if found.header else [""] * len(seen.names), seen.rows)}
+    fields = columns.guess(seen.names if found.header else [""] * len(seen.names), seen.rows)
+    known = _remembered(found) if found.header else None
+    found.mapping = {"fields": known.mapping["fields"] if known else fields, "remembered": known.id if known else None}
+
+
+def _remembered(found: Import) -> Import | None:
+    """Return the last import of a file with the same columns: what was chosen for them then fits now."""
+    query = select(Import).where(
+        Import.id != found.id, Import.columns == found.columns, Import.run_no > 0, Import.header
+    )
+    return db.session.scalars(query.order_by(Import.id.desc()).limit(1)).first()
 
 
 def read_as(found: Import, *, encoding: str, separator: str, header: bool) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 
 from webapp.accounts.models import User
 from webapp.audience.history import Activity, Received
@@ -34,6 +34,11 @@ def activity(contact_ids: Sequence[int], *, since: datetime) -> dict[int, Activi
         .group_by(Message.contact_id)
     )
     return {row[0]: Activity(row[1], row[2]) for row in db.session.execute(query)}
+
+
+def was_met(contact_id: Any) -> ColumnElement[bool]:
+    """Return the SQL condition that some delivery, also a prepared one, has this contact among its recipients."""
+    return or_(exists().where(Message.contact_id == contact_id), exists().where(Exclusion.contact_id == contact_id))
 
 
 def _messages(contact_id: int, by: User, limit: int) -> list[Received]:
