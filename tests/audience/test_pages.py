@@ -167,7 +167,7 @@ def test_how_a_file_is_read_can_be_corrected(marketer):
     ("data", "told"),
     [
         (b"", "The file is empty."),
-        (b"PK\x03\x04rest", "save it as CSV"),
+        (b"PK\x03\x04rest", "broken or not complete"),
         (b"\n\n  \n", "There is no row in this file."),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from tests.fixtures import T0
-from webapp.audience import importing, imports, undoing, uploads
+from webapp.audience import erased, importing, imports, undoing, uploads
 from webapp.audience.merging import Wishes
 from webapp.audience.models import (
     Attribute,
@@ -23,6 +23,7 @@ from webapp.audience.models import (
     ImportPart,
     ListMember,
     Subscription,
+    Suppression,
     Tag,
 )
 from webapp.db import db, transaction
@@ -187,6 +188,15 @@ def test_the_columns_of_the_last_file_with_the_same_heading_are_remembered(take,
         other = uploads.receive(io.BytesIO(b"email,kode\nkari@x.no,8\n"), filename="z.csv", by=marketer, at=T0)
     assert second.mapping == {"fields": ["email", "external_id"], "remembered": first.id}
     assert other.mapping == {"fields": ["email", "attribute"], "remembered": None}
+
+
+def test_an_erased_address_does_not_come_back_by_a_file(take, marketer):
+    with transaction():
+        suppressed = Suppression(email_norm=erased.digest("ola@x.no"), cause="erased", created_at=T0)
+        db.session.add(suppressed)
+    found = take("email\nOla@X.no\nkari@x.no\n")
+    assert [(one.line, one.reason) for one in imports.rejects(found.id, limit=10)] == [(2, "erased")]
+    assert db.session.scalars(select(Contact.email_norm)).all() == ["kari@x.no"]
 
 
 def zipped(**files):

@@ -11,7 +11,7 @@ from sqlalchemy import delete, text
 from webapp.accounts import audit
 from webapp.accounts.models import User
 from webapp.audience import contacts, erased, suppression
-from webapp.audience.models import Contact, Quarantine, Suppression
+from webapp.audience.models import Contact, ImportBefore, Quarantine, Suppression
 from webapp.db import db
 
 _parts: list[Callable[[int, str], None]] = []
@@ -29,6 +29,7 @@ def erase(found: Contact, *, by: User, at: datetime) -> None:
         forget(found.id, found.email or "")
     if found.email_norm and not contacts.twins(found):
         _lock_out(found.email_norm, by=by, at=at)
+    db.session.execute(delete(ImportBefore).where(ImportBefore.contact_id == found.id))
     for written in {found.email, found.email_norm} - {None}:
         _forget_rejects(str(written))
     audit.record("contact-erased", by=by, at=at, object_type="contact", object_id=found.id)

@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select, text, update
 
 from webapp.accounts import audit
 from webapp.accounts.models import User
-from webapp.audience import columns, lists, staging
+from webapp.audience import columns, erased, lists, staging
 from webapp.audience.checking import Checker
 from webapp.audience.merging import Wishes
 from webapp.audience.models import Attribute, ContactList, Import, ImportBefore, ImportPart, ImportReject, Tag, Topic
@@ -72,7 +72,7 @@ def plan_of(found: Import) -> Plan:
 def checker_of(found: Import) -> Checker:
     """Return what checks the rows of an import."""
     kinds = {one.name: Kind(one.kind, tuple(one.choices)) for one in db.session.scalars(select(Attribute))}
-    return Checker(plan_of(found), kinds)
+    return Checker(plan_of(found), kinds, erased.checker())
 
 
 def map_columns(found: Import, *, fields: Sequence[str], wishes: Wishes, by: User) -> None:
