@@ -7,7 +7,7 @@ from sqlalchemy import delete, exists, func, select, text
 
 from webapp.accounts import audit
 from webapp.accounts.models import User
-from webapp.audience import history, imports, enlisting
+from webapp.audience import enlisting, history, imports
 from webapp.audience.merging import BEFORE, LOCK, MEMORY
 from webapp.audience.models import Consent, Contact, ContactTag, Import, ImportBefore, ListMember, Subscription
 from webapp.db import db
