@@ -10,26 +10,53 @@ from collections.abc import Callable
 from webapp import broker, clock, queue, settings
 from webapp.db import transaction
 from webapp.sending import sweep as sweeping
-from webapp.sending import work
+from webapp.sending import turns, work
 from webapp.sending.run import Run, Terms
+from webapp.sending.turns import Turn
 
 log = logging.getLogger(__name__)
 
 
 def deliver(delivery_id: int, slot: int = 0) -> str:
-    """Send what is due of a delivery; return how it ended. A second copy of the same slot finds the first and leaves."""
-    if not sweeping.occupy(delivery_id, slot=slot):
+    """Send what is due for a while; return how it ended.
+
+    That a delivery is named only means that it has work: what deserves a process most gets this one.
+    """
+    sweeping.unqueue(delivery_id, slot=slot)
+    return _work_on(_chosen(delivery_id), slot)
+
+
+def take_turn(delivery_id: int, slot: int) -> str:
+    """Send what is due of this very delivery: another one has made room for it."""
+    return _work_on(delivery_id, slot)
+
+
+def _work_on(delivery_id: int, slot: int) -> str:
+    """A delivery on which enough are at work needs no more: "taken"."""
+    place = sweeping.free_slot(delivery_id, asked=slot)
+    if place is None:
         return "taken"
+    turn = Turn(delivery_id)
     try:
-        ending = _deliver(delivery_id, slot)
+        ending = _deliver(delivery_id, place, turn)
     finally:
-        sweeping.leave(delivery_id, slot=slot)
+        sweeping.leave(delivery_id, slot=place)
     if ending in {"time", "switched"}:
-        queue.push("send.deliver", delivery_id, slot)
+        if turn.next is not None:
+            queue.push("send.turn", turn.next, place, first=True)
+        queue.push("send.deliver", delivery_id, place)
     return ending
 
 
-def _deliver(delivery_id: int, slot: int) -> str:
+def _chosen(delivery_id: int) -> int:
+    try:
+        with transaction():
+            return turns.choose(turns.due(at=clock.now()), asked=delivery_id)
+    except broker.RedisError:
+        return delivery_id
+
+
+def _deliver(delivery_id: int, slot: int, turn: Turn) -> str:
     with transaction():
         job = work.load(delivery_id, at=clock.now())
     if job is None:
@@ -42,7 +69,8 @@ def _deliver(delivery_id: int, slot: int) -> str:
         clock=clock.now,
         journal=config.journal,
         worker=f"{socket.gethostname()}/{os.getpid()}",
-        hurried=lambda: queue.length("send") > 0,
+        least_seconds=0.0,
+        hurried=turn.is_over,
         leaving=_asked_to_leave(),
         alive=lambda: sweeping.occupy(delivery_id, slot=slot, again=True),
         share=config.workers_send,

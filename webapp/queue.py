@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 JOBS: dict[str, tuple[str, str, int]] = {
     "prepare.run": ("prepare", "jobs.prepare.run", 3600),
     "send.deliver": ("send", "jobs.send.deliver", 300),
+    "send.turn": ("send", "jobs.send.take_turn", 300),
     "mail.send": ("mail", "jobs.mail.send", 120),
     "mail.proof": ("mail", "jobs.mail.proof", 120),
     "audience.forget": ("imports", "jobs.audience.forget", 3600),
@@ -34,8 +35,8 @@ def later(name: str, *args: Any, unique: str | None = None) -> None:
     after_commit(lambda: push(name, *args, unique=unique), key=("later", name, args))
 
 
-def push(name: str, *args: Any, unique: str | None = None) -> None:
-    """Enqueue at once. If Redis is away, the sweep of the scheduler does it when it is back."""
+def push(name: str, *args: Any, unique: str | None = None, first: bool = False) -> None:
+    """Enqueue at once, before all others if `first`. If Redis is away, the sweep of the scheduler does it when it is back."""
     queue_name, function, timeout = JOBS[name]
     try:
         queue = Queue(queue_name, connection=broker.client(), serializer="json")
@@ -45,6 +46,7 @@ def push(name: str, *args: Any, unique: str | None = None) -> None:
             job_id=unique,
             unique=unique is not None,
             job_timeout=timeout,
+            at_front=first,
             result_ttl=0,
             failure_ttl=7 * 86400,
         )

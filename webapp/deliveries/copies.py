@@ -21,7 +21,7 @@ from webapp.words import _l, gettext
 #: What a copy takes over.
 COPIED = (
     "folder_id", "topic_id", "from_name", "from_address", "reply_to", "relay_id", "tracking", "language",
-    "typology_id", "weight", "validity_hours",
+    "typology_id", "weight", "validity_hours", "priority",
     "subject", "preheader", "html", "text", "notes",
 )  # fmt: skip
 REST = (Outcome.CANCELLED,)

@@ -22,7 +22,7 @@ from webapp.words import _l
 
 Target = DeliveryList | DeliverySegment
 #: What may change in any state: it is not part of what is sent.
-FREE = frozenset({"label", "folder_id", "notes"})
+FREE = frozenset({"label", "folder_id", "notes", "priority"})
 #: What an edit may write.
 FIELDS = FREE | {
     "topic_id",

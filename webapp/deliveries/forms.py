@@ -33,6 +33,11 @@ VALIDITIES = (
     (48, _l("2 days")),
     (96, _l("4 days")),
 )
+PRIORITIES = (
+    (1, _l("High: before others")),
+    (2, _l("Normal")),
+    (3, _l("Low: when others leave room")),
+)
 LANGUAGES = (("en", "English"), ("nb", "Norsk bokmål"), ("sv", "Svenska"), ("nl", "Nederlands"))
 MOST_PROOFS = 10
 SENDER = ("from_name", "from_address", "reply_to")
@@ -82,11 +87,18 @@ class NewForm(Form):
 
 
 class SetupForm(Form):
-    FREE = ("label", "folder", "notes")
+    FREE = ("label", "folder", "notes", "priority")
 
     label = LineField(_l("Name"), validators=[DataRequired(_l("Give the delivery a name.")), Length(max=120)])
     folder = SelectField(_l("Folder"), coerce=number_or_none)
     notes = TextAreaField(_l("Notes"), filters=[stripped], validators=[Length(max=5000)])
+    priority = SelectField(
+        _l("Priority"),
+        choices=options(PRIORITIES),
+        coerce=int,
+        default=2,
+        description=_l("Where several deliveries are being sent at once. A small one never waits for a large one."),
+    )
     from_name = LineField(_l("Sender's name"), validators=[Length(max=120)])
     from_address = LineField(_l("Sender's address"), validators=[Optional(), Length(max=254), is_address])
     reply_to = LineField(
@@ -135,7 +147,9 @@ class SetupForm(Form):
     @staticmethod
     def shown(delivery: Any) -> dict[str, Any]:
         """Give what the form shows of a delivery."""
-        named = ("label", "notes", "subject", "preheader", "tracking", "language", "weight", "validity_hours", *SENDER)
+        named = (
+            "label", "notes", "priority", "subject", "preheader", "tracking", "language", "weight", "validity_hours", *SENDER,
+        )  # fmt: skip
         columns = {name: name for name in named} | COLUMNS
         shown = {name: getattr(delivery, column) for name, column in columns.items()}
         return {**shown, "seen": delivery.updated_at.isoformat()}

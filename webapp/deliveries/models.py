@@ -42,6 +42,7 @@ class Delivery(Model):
     typology_id: Mapped[int | None] = mapped_column(ForeignKey("typology.id"))  # None: the standard one
     weight: Mapped[Small] = mapped_column(default=2, server_default="2")  # 1 light, 2 usual, 3 heavy: see pressure
     language: Mapped[str] = mapped_column(default="en")
+    priority: Mapped[Small] = mapped_column(default=2, server_default="2")  # 1 high, 2 normal, 3 low: see sending.turns
 
     # Content
     subject: Mapped[str] = mapped_column(default="")

@@ -1,6 +1,7 @@
 """What the scheduler does for sending every few seconds: rescue, finish, and wake workers for what is due."""
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 
 from webapp import broker, clock, settings
@@ -47,11 +48,15 @@ def _is_first_to_queue(delivery_id: int, slot: int) -> bool:
         return True
 
 
+def unqueue(delivery_id: int, *, slot: int) -> None:
+    """The job that waited for this slot has come up."""
+    with suppress(broker.RedisError):
+        broker.quick().delete(f"{_key(delivery_id, slot)}:queued")
+
+
 def occupy(delivery_id: int, *, slot: int, again: bool = False) -> bool:
     """Say that a job works on a slot; False if another one does already. `again` says so once more."""
     try:
-        if not again:
-            broker.quick().delete(f"{_key(delivery_id, slot)}:queued")
         return bool(broker.quick().set(_key(delivery_id, slot), "1", ex=ALIVE_SECONDS, nx=not again)) or again
     except broker.RedisError:
         return True  # two on one slot is no harm: claims keep them apart
@@ -73,3 +78,19 @@ def is_alive(delivery_id: int, *, slot: int) -> bool:
         return bool(broker.quick().exists(_key(delivery_id, slot)))
     except broker.RedisError:
         return False
+
+
+def at_work(delivery_ids: Sequence[int]) -> dict[int, int]:
+    """Return how many jobs work on each delivery. Raises RedisError when Redis does not know."""
+    slots = range(settings.current().workers_send)
+    keys = [_key(delivery_id, slot) for delivery_id in delivery_ids for slot in slots]
+    taken = iter(broker.quick().mget(keys) if keys else ())
+    return {delivery_id: sum(next(taken) is not None for _ in slots) for delivery_id in delivery_ids}
+
+
+def free_slot(delivery_id: int, *, asked: int) -> int | None:
+    """Occupy a slot of a delivery, that which was asked for if it is free; None if all have their job."""
+    for slot in sorted(range(settings.current().workers_send), key=lambda one: one != asked):
+        if occupy(delivery_id, slot=slot):
+            return slot
+    return None

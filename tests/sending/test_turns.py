@@ -1,0 +1,86 @@
+"""Which delivery a sending process works on, and when it leaves one for another."""
+
+import pytest
+
+from tests.fixtures import T0
+from tests.sending.orders import make_order
+from webapp import broker, ids, settings
+from webapp.db import db, transaction
+from webapp.deliveries.models import Delivery
+from webapp.sending import claims, sweep, turns
+from webapp.sending.turns import Due, Turn, better_place, choose
+
+MILLION = Due(1, 2, 1_000_000, 2)
+
+
+def test_a_small_delivery_that_has_nobody_comes_first_whatever_the_priority_of_others():
+    high = Due(2, 1, 500_000)
+    notice = Due(3, 3, 50)
+    assert choose([MILLION, high, notice], asked=1) == 3
+    assert better_place([MILLION, notice], own=1, seconds=0) == 3
+
+
+def test_one_process_is_enough_for_a_small_delivery():
+    assert better_place([MILLION, Due(3, 2, 50, 1)], own=1, seconds=60) is None
+
+
+def test_equals_share_the_processes():
+    assert choose([MILLION, Due(2, 2, 900_000)], asked=1) == 2
+    assert better_place([MILLION, Due(2, 2, 900_000)], own=1, seconds=1) is None
+    assert better_place([MILLION, Due(2, 2, 900_000)], own=1, seconds=6) == 2
+    assert better_place([Due(1, 2, 1_000_000, 1), Due(2, 2, 900_000, 1)], own=1, seconds=60) is None
+    assert better_place([Due(1, 2, 1_000_000, 4), Due(2, 2, 900_000, 2)], own=1, seconds=60) == 2
+
+
+def test_a_higher_priority_takes_the_processes_and_a_lower_one_still_gets_a_slice():
+    high, low = Due(2, 1, 900_000, 1), Due(3, 3, 900_000)
+    assert better_place([MILLION, high], own=1, seconds=6) == 2
+    assert better_place([MILLION, low], own=1, seconds=6) is None
+    assert better_place([MILLION, low], own=1, seconds=31) == 3
+
+
+def test_nobody_goes_where_nobody_more_is_of_use():
+    full = Due(2, 1, 900_000, 2, full=True)
+    assert better_place([MILLION, full], own=1, seconds=60) is None
+    assert choose([full, Due(4, 3, 5_000)], asked=2) == 4
+    assert choose([], asked=7) == 7
+
+
+@pytest.fixture
+def two(database):
+    return make_order(1500, chunk=100), make_order(50, chunk=100, name="a notice")
+
+
+def test_due_is_what_waits_in_the_database_and_who_is_at_work_stands_in_redis(two):
+    large, small = two
+    assert settings.current().workers_send == 2
+    assert sweep.free_slot(large.delivery_id, asked=1) == 1
+    assert turns.due(at=T0) == [Due(large.delivery_id, 2, 1500, 1), Due(small.delivery_id, 2, 50)]
+    with transaction():
+        db.session.get(Delivery, large.delivery_id).priority = 1
+        claims.claim(small, token=ids.new_token(), worker="test", limit=1, at=T0)
+    assert turns.due(at=T0) == [Due(large.delivery_id, 1, 1500, 1)]
+
+
+def test_a_slot_is_taken_once(two):
+    large, _small = two
+    assert [sweep.free_slot(large.delivery_id, asked=0) for _ in range(3)] == [0, 1, None]
+    assert turns.due(at=T0)[0].full
+
+
+def test_a_turn_ends_for_the_notice(two):
+    large, small = two
+    sweep.occupy(large.delivery_id, slot=0)
+    turn = Turn(large.delivery_id)
+    assert turn.is_over()
+    assert turn.next == small.delivery_id
+    sweep.occupy(small.delivery_id, slot=0)
+    assert not Turn(large.delivery_id).is_over()
+
+
+def test_without_redis_everybody_stays_where_he_is(two, monkeypatch):
+    def away():
+        raise broker.RedisError
+
+    monkeypatch.setattr(broker, "quick", away)
+    assert not Turn(two[0].delivery_id).is_over()
