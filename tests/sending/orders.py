@@ -38,12 +38,12 @@ def frozen(topic_id, **changed):
     }
 
 
-def make_order(size=30, *, port=1, chunk=10, state="sending", connections=2, security="none", name="a test", **relay):
+def make_order(size=30, *, port=1, chunk=10, state="sending", connections=2, security="none", suffix="", **relay):
     """Make a delivery that is being sent, over a relay on `port` of this machine."""
     with transaction():
-        topic = Topic(name=f"News of {name}")
+        topic = Topic(name=f"News of a test{suffix}")
         way = Relay(
-            name=f"Relay of {name}",
+            name=f"A relay{suffix}",
             host="127.0.0.1",
             port=port,
             tls=security,

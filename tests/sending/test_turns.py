@@ -48,7 +48,7 @@ def test_nobody_goes_where_nobody_more_is_of_use():
 
 @pytest.fixture
 def two(database):
-    return make_order(1500, chunk=100), make_order(50, chunk=100, name="a notice")
+    return make_order(1500, chunk=100), make_order(50, chunk=100, suffix=" of a notice")
 
 
 def test_due_is_what_waits_in_the_database_and_who_is_at_work_stands_in_redis(two):
