@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 LINE_LIMIT = 4_096  # RFC 5321 §4.5.3.1.5 says 512; relays are more generous
 REPLY_LIMIT = 65_536
+_RECORD = 16_384  # the most that TLS sends as one piece
 _STATUS = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?:\s+|$)")
 
 
@@ -121,9 +122,11 @@ class Wire:
         self.unwritten = len(data)
         try:
             self._limit(timeout)
-            self.unwritten -= self._socket.send(data)
+            if self._native:
+                self.unwritten -= self._socket.send(data)
             while self.unwritten:
-                self.unwritten -= self._socket.send(memoryview(data)[-self.unwritten :])
+                rest = memoryview(data)[-self.unwritten :]
+                self.unwritten -= self._socket.send(rest if self._native else rest[:_RECORD])
         except (TimeoutError, BlockingIOError) as error:
             raise RelayError(Trouble.TIMEOUT, "the relay stopped reading") from error
         except OSError as error:
@@ -167,13 +170,22 @@ class Wire:
         self._timeout = 0.0
 
     def write_some(self, data: bytes | memoryview) -> int:
-        """Write what can be written without waiting; return how much that was."""
-        try:
-            return self._socket.send(data)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return 0
-        except OSError as error:
-            raise RelayError(Trouble.CLOSED, str(error)) from error
+        """Write what can be written without waiting; return how much that was.
+
+        Of several TLS records, OpenSSL would not say that the first have gone when the last has not: each is given to it alone.
+        """
+        size = len(data) if self._native else _RECORD
+        written = 0
+        while written < len(data):
+            try:
+                written += self._socket.send(data[written : written + size])
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                break
+            except OSError as error:
+                if written:
+                    break  # it is met again with the rest
+                raise RelayError(Trouble.CLOSED, str(error)) from error
+        return written
 
     def read_some(self, buffer: memoryview) -> int:
         """Read into `buffer` what is there; 0 if that is nothing."""
