@@ -67,7 +67,8 @@ class Pacer:
         gate = self._gates.get(domain)
         if gate is None:
             gate = self._open_gate(domain)
-        if self._granted is not None and self._used >= self._granted:
+        granted = self._granted
+        if granted is not None and self._used >= granted:
             return _ALLOWANCE_SECONDS
         for bucket in gate:
             pause = bucket.wait(now)

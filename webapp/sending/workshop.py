@@ -4,6 +4,7 @@ Making a message is Python's work and gains nothing from threads; an RSA signatu
 Python's lock.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +16,8 @@ from webapp.sending.desk import Desk
 from webapp.sending.making import Made
 from webapp.sending.picker import Picker
 from webapp.sending.stock import Item
+
+log = logging.getLogger(__name__)
 
 #: Threads that sign, messages given to one of them at a time, and how many such lots are made ahead.
 _THREADS = 2
@@ -94,5 +97,8 @@ class Workshop:
         try:
             made = self._maker.make(seq=row.seq, email=row.email, values=row.values)
         except (ValueError, TemplateProblem) as error:
+            return item, error
+        except Exception as error:  # a fault of the program ends one message, not the loop with all that is on the wire
+            log.exception("Message %d cannot be made", row.seq)
             return item, error
         return item, Outgoing(item, made.sender, made.recipient, made.content, wired=True)
