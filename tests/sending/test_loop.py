@@ -12,6 +12,7 @@ from tests.mail.servers import ScriptedServer
 from webapp.deliveries.states import Outcome
 from webapp.mail.session import Security, Target, Timeouts
 from webapp.sending import line
+from webapp.sending import loop as loop_module
 from webapp.sending.claims import Row
 from webapp.sending.journal import ANSWERED, UNTOUCHED, Finding, Journal, path_of
 from webapp.sending.loop import Loop
@@ -265,10 +266,69 @@ def test_what_was_claimed_too_long_ago_is_not_started_on(tmp_path):
         assert sending.told(10) == {Outcome.SENT: 10}
 
 
+def until(happened, seconds=5):
+    limit = time.monotonic() + seconds
+    while not happened() and time.monotonic() < limit:
+        time.sleep(0.002)
+    assert happened()
+
+
+def test_bytes_that_say_nothing_yet_leave_an_idle_connection_where_it_is(tmp_path):
+    with ScriptedServer(good("PIPELINING")) as server, Sending(tmp_path, server.port, connections=1) as sending:
+        sending.fill(1)
+        sending.told(1)
+        until(lambda: sending.loop._idle)
+        wire = sending.loop._idle[0]._wire
+        read, nothing = wire.read_some, deque([0] * 5)  # as where TLS speaks of itself
+        wire.read_some = lambda buffer: nothing.popleft() if nothing else read(buffer)
+        server.conversations[0].say("421 4.4.2 idle too long")
+        server.conversations[0].hang_up()
+        until(lambda: not nothing)
+        sending.fill(5, first=10)
+        assert sending.told(6) == {Outcome.SENT: 6}
+
+
+def test_idle_connections_that_the_relay_ends_after_a_while_are_no_trouble(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop_module, "AT_ONCE", 0.0)
+    with ScriptedServer(good("PIPELINING")) as server, Sending(tmp_path, server.port) as sending:
+        sending.fill(60)
+        sending.told(60)
+        until(lambda: len(sending.loop._idle) == 3)
+        for conversation in server.conversations:
+            conversation.hang_up()
+        until(lambda: not sending.loop._open)
+        assert sending.weather.failures == 0
+
+
+def test_a_relay_that_hangs_up_on_every_new_connection_is_trouble(tmp_path):
+    with (
+        ScriptedServer(lambda conversation: conversation.greet("PIPELINING")) as server,
+        Sending(tmp_path, server.port) as sending,
+    ):
+        sending.fill(5)
+        until(lambda: sending.weather.failures > 3)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_message_that_breaks_its_maker_fails_alone(tmp_path, signed):
+    class Fragile(Maker):
+        def make(self, *, seq, email, values):
+            if seq == 7:
+                raise KeyError("a fault of the program")
+            return super().make(seq=seq, email=email, values=values)
+
+    with (
+        ScriptedServer(good("PIPELINING")) as server,
+        Sending(tmp_path, server.port, maker=Fragile(signed=signed)) as sending,
+    ):
+        sending.fill(20)
+        assert sending.told(20) == {Outcome.SENT: 19, Outcome.FAILED: 1}
+
+
 def test_a_failure_of_the_loop_itself_leaves_every_message_accounted_for(tmp_path, caplog):
-    broken = SimpleNamespace(signed=False, make=None)
+    broken = SimpleNamespace(wait_for=None)
     with ScriptedServer(good("PIPELINING")) as server:
-        sending = Sending(tmp_path, server.port, maker=broken)
+        sending = Sending(tmp_path, server.port, pacer=broken)
         hold = sending.fill(3)
         sending.loop.start()
         sending.loop.join(10)

@@ -25,6 +25,7 @@ class Line:
         self.left = 0  # messages until it is opened anew
         self.deadline = math.inf
         self.open_at = 0.0
+        self.begun_at = 0.0
 
     # --- in a thread, as it takes a while ---
 
@@ -42,13 +43,14 @@ class Line:
 
     # --- in the loop ---
 
-    def begin(self) -> int:
+    def begin(self, now: float) -> int:
         """Take up a connection that was opened; return its number for polling. Raises RelayError."""
         self._wire = self._session.wire
         extensions, timeouts = self._session.extensions, self._session.target.timeouts
         self._exchange = Exchange(extensions, self._desk, timeouts=timeouts, plain=self._plain)
         self._rest = memoryview(b"")
         self.left = MESSAGES_PER_CONNECTION
+        self.begun_at = now
         self.deadline = math.inf
         said = self._wire.unblock()
         if said:

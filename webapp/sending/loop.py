@@ -27,6 +27,8 @@ _BUFFER = 65_536
 #: Seconds between looks at what is late, and for what can not be polled.
 _LOOK = 0.1
 _GOODBYE = 3.0
+#: A relay that ends an idle connection has waited at least this long (seconds); sooner, it turns us away.
+AT_ONCE = 2.0
 
 
 class Loop(threading.Thread):
@@ -124,10 +126,10 @@ class Loop(threading.Thread):
         except RelayError as error:
             self._fail(line, error)
             return
-        if line.due:
-            self._serve(line)
-        else:
+        if not line.due:
             self._watch(line)
+        elif line not in self._idle:
+            self._serve(line)
 
     def _serve(self, line: Line) -> bool:
         """Give a connection its next message; False if there is none, or it broke."""
@@ -167,13 +169,15 @@ class Loop(threading.Thread):
         del self._open[line.number]
 
     def _fail(self, line: Line, error: RelayError) -> None:
+        spared = error.trouble is Trouble.WITHHELD
         if line in self._idle:
             self._idle.remove(line)
+            spared = self._now - line.begun_at > AT_ONCE
         number = line.number
         self._poll.unregister(number)
         del self._open[number]
         line.fail(error, self._now)
-        if error.trouble is not Trouble.WITHHELD:
+        if not spared:
             self._weather.failed(error)
         self._closed.append(line)
 
@@ -214,7 +218,7 @@ class Loop(threading.Thread):
         self._opening -= 1
         if trouble is None:
             try:
-                number = line.begin()
+                number = line.begin(self._now)
             except RelayError as error:
                 trouble = error
         if trouble is not None:
