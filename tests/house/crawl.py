@@ -11,6 +11,7 @@ NOT_PAGES = {
     "static",
     "live.stream",
     "health.healthz",
+    "segments.count_saved",  # a part of the segment's page
 }
 
 

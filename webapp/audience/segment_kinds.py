@@ -94,17 +94,22 @@ def _attribute(subject: str, operator: str, value: Any) -> ColumnElement[bool]:
         wanted = Decimal(value)
         compared = {"equals": number == wanted, "less": number < wanted, "more": number > wanted}[operator]
         return func.coalesce(compared, False)
-    return and_(_day(func.left(filled, 10).collate("C"), operator, value), filled.op("~")(IS_DATE))
+    day = func.left(filled, 10).collate("C")
+    # In this order: reading the form of a text costs more than comparing it, and few are left to be read.
+    return case((_day(day, operator, value), filled.bool_op("~")(IS_DATE)), else_=False)
 
 
 def _day(day: ColumnElement[Any], operator: str, value: Any) -> ColumnElement[bool]:
     """Compare days as year-month-day: their order as text is that of time, and no text can fail to be read."""
     if operator in {"before", "since"}:
         return day < literal(value) if operator == "before" else day >= literal(value)
-    since = func.to_char(func.timezone("UTC", ago(int(value))), "YYYY-MM-DD")
-    if operator == "older":
-        return day < since
-    return and_(day >= since, day <= func.to_char(func.timezone("UTC", func.now()), "YYYY-MM-DD"))
+    since = _written(ago(int(value)))
+    return day < since if operator == "older" else and_(day >= since, day <= _written(func.now()))
+
+
+def _written(moment: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Write a moment as a day: once for the whole query, not for every contact."""
+    return select(func.to_char(func.timezone("UTC", moment), "YYYY-MM-DD")).scalar_subquery()
 
 
 def _topic(subject: str, operator: str, _value: Any) -> ColumnElement[bool]:
