@@ -1,85 +1,142 @@
-"""Messages a second through the whole pipeline, against the same messages sent by smtplib in a loop, in one run."""
+"""Messages a second through the whole product, claim to finished ledger, by two workers: plain, with conditions, and signed.
 
-import smtplib
-import subprocess
+The yardsticks send bytes and nothing else, into the same sink in the same run: Postfix's smtp-source with ten sessions, and smtplib in
+a loop; and the bare signatures of two threads. All of it shares the machine's cores: PostgreSQL, Redis, workers and sink.
+"""
+
+import os
 import sys
+import threading
 import time
-from datetime import UTC, datetime
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import text
 
+from tests.bench import yardsticks
 from tests.bench.installation import installation
-from webapp.content.render import compile_content
+from tests.bench.mailing import START, frozen, mailing, people, relay, signing
 from webapp.db import db, transaction
-from webapp.deliveries import ledger, partitions
-from webapp.deliveries.models import Delivery, Preparation
-from webapp.mail.models import Relay
+from webapp.deliveries import ledger
 from webapp.mail.tokens import Signer
 from webapp.queue import push
 from webapp.sending.making import Maker
 
-MESSAGES = 40_000
-BY_SMTPLIB = 4_000
-CHUNK = 100
-START = datetime(2026, 11, 21, 8, tzinfo=UTC)
-FIELDS = ("first_name", "last_name", "company", "country", "city", "language")
+MESSAGES = {"plain": 1_000_000, "conditions": 300_000, "dkim": 100_000}
+BY_SMTP_SOURCE, BY_SMTPLIB, TO_FIND_THE_CEILING = 200_000, 20_000, 200_000
+FEWEST = 2000
 
-_PARAGRAPH = (
-    "<p style='margin:0 0 16px'>Dear {{ first_name }} {{ last_name }}, this winter {{ company }} and many others in {{ country }} "
-    "look for warm things. In {{ city }} we have them all, and we speak {{ language }}. "
-    + "Wool, down and leather. "
-    * 16
-    + "</p>"
-    "<p><a href='https://shop.example.org/winter/%d?for=all'>Look at number %d</a></p>"
-)
-HTML = (
-    "<!doctype html><html lang='en'><head><title>Winter</title></head><body>"
-    + "".join(_PARAGRAPH % (n, n) for n in range(8))
-    + "<p><a href='{{ unsubscribe_url }}'>Unsubscribe</a> · <a href='{{ view_url }}'>View online</a></p></body></html>"
-)
-TEXT = (
-    "Dear {{ first_name }} {{ last_name }},\n\nlook at what is new.\n\n"
-    + "".join(f"Number {n}: https://shop.example.org/winter/{n}?for=all\n" for n in range(8))
-    + "\nUnsubscribe: {{ unsubscribe_url }}\n"
-)
+
+#: No case may take longer than this, in seconds.
+PATIENCE = 1200
+
+
+@dataclass
+class Sent:
+    """What sending one delivery came to."""
+
+    number: int
+    per_second: float
+    processor: float  # seconds of the sending processes, per message
+    rss_mb: float
+    wal: float  # bytes, per message
+    balanced: bool
 
 
 def run(scale):
-    number = max(1000, int(MESSAGES * scale))
-    with installation(WORKERS_SEND="2") as start:
-        sink = start("tests.bench.sink", stdout=subprocess.PIPE, text=True)
-        port = int(sink.stdout.readline())
-        delivery_id, maker = prepare(number, port)
-        for _ in range(2):
-            start("jobs.worker", "send")
-        time.sleep(8)
-        before = wal_bytes()
-        push("send.deliver", delivery_id)
-        elapsed = wait(delivery_id)
-        wal = wal_bytes() - before
-        content, by_smtplib = smtplib_rate(maker, port, max(500, int(BY_SMTPLIB * scale)))
-        seconds_to_make = made_in(maker)
-        with transaction():
-            figures = ledger.read(delivery_id)
-    rate = figures.sent / elapsed
-    rows = [
-        ("messages", f"{figures.sent:,} of {content:,} bytes"),
-        ("whole pipeline, 2 workers", f"{rate:,.0f} messages/s"),
-        ("smtplib in a loop, ready-made messages", f"{by_smtplib:,.0f} messages/s"),
-        ("ratio", f"{rate / by_smtplib:.2f}"),
-        ("making one message", f"{seconds_to_make * 1e6:.0f} µs"),
-        ("written to the log of PostgreSQL", f"{wal / figures.sent:,.0f} bytes a message"),
-        ("ledger", "balanced" if figures.difference == 0 and figures.sent == number else f"WRONG: {figures}"),
-    ]
-    sys.stdout.writelines(f"{name:<42} {value}\n" for name, value in rows)
-    return {
-        "messages": figures.sent,
-        "messages_per_second": round(rate),
-        "smtplib_per_second": round(by_smtplib),
-        "ratio_to_smtplib": round(rate / by_smtplib, 2),
-        "make_microseconds": round(seconds_to_make * 1e6, 1),
-        "wal_bytes_per_message": round(wal / figures.sent),
+    numbers = {name: max(FEWEST, int(number * scale)) for name, number in MESSAGES.items()}
+    with installation(WORKERS_SEND="2") as start, yardsticks.smtp_sink() as (port, _):
+        topic_id = people(max(numbers.values()))
+        start("jobs.schedule")
+        workers = [start("jobs.worker", "send") for _ in range(2)]
+        relay_id = relay(port)
+        content = made()
+        one("plain", FEWEST, relay_id, topic_id, workers)  # both workers are up before anything counts
+        source = yardsticks.smtp_source(port, max(FEWEST, int(BY_SMTP_SOURCE * scale)), len(content.content))
+        sent = {name: one(name, numbers[name], relay_id, topic_id, workers) for name in ("plain", "conditions", "dkim")}
+        source_after = yardsticks.smtp_source(port, max(FEWEST, int(BY_SMTP_SOURCE * scale)), len(content.content))
+        by_smtplib = yardsticks.by_smtplib([content] * max(500, int(BY_SMTPLIB * scale)), port)
+        ceiling = yardsticks.ceiling(port, content.content, max(FEWEST, int(TO_FIND_THE_CEILING * scale)))
+        signatures = yardsticks.signatures(3.0 if scale >= 0.1 else 1.0)
+    return told(sent, len(content.content), (source + source_after) / 2, by_smtplib, ceiling, signatures)
+
+
+def one(name, number, relay_id, topic_id, workers):
+    """Send one delivery and measure it."""
+    kind, domain = (name, "shop.example.net") if name != "dkim" else ("plain", "shop.example.org")
+    if name == "dkim":
+        signing()
+    delivery_id = mailing(number, relay_id=relay_id, topic_id=topic_id, content=kind, domain=domain)
+    before = wal_bytes()
+    watch = Watch(workers)
+    push("send.deliver", delivery_id)
+    elapsed = wait(delivery_id)
+    watch.end()
+    with transaction():
+        figures = ledger.read(delivery_id)
+    return Sent(
+        number,
+        figures.sent / elapsed,
+        watch.processor / number,
+        watch.rss_mb,
+        (wal_bytes() - before) / number,
+        figures.difference == 0 and figures.sent == number,
+    )
+
+
+def made(content="plain"):
+    """Return one message as the product makes it."""
+    maker = Maker(frozen(content), delivery_id=1, topic_name="Winter", signer=Signer(["bench"]), at=START)
+    values = {
+        "first_name": "Åse10000",
+        "last_name": "Nordmann",
+        "company": "Fjord AS",
+        "country": "NO",
+        "city": "Bergen",
     }
+    values |= {"language": "nb", "name": "Åse10000 Nordmann"}
+    return maker.make(seq=10_000, email="person10000@example.com", values=values)
+
+
+class Watch:
+    """Looks at the sending processes: their processor time, and the most memory one of them held."""
+
+    def __init__(self, workers):
+        self.workers = workers
+        self.rss_mb = 0.0
+        self.processor = -self._spent()
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._look, daemon=True)
+        self.thread.start()
+
+    def end(self):
+        self.ended.set()
+        self.thread.join()
+        until = time.monotonic() + 5
+        while any(self._children(worker) for worker in self.workers) and time.monotonic() < until:
+            time.sleep(0.05)
+        self.processor += self._spent()
+
+    def _look(self):
+        while not self.ended.wait(0.1):
+            for worker in self.workers:
+                for child in self._children(worker):
+                    with suppress(OSError, StopIteration):
+                        status = Path(f"/proc/{child}/status").read_text().splitlines()
+                        peak = next(line for line in status if line.startswith("VmHWM"))
+                        self.rss_mb = max(self.rss_mb, int(peak.split()[1]) / 1024)
+
+    def _children(self, worker):
+        return Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+
+    def _spent(self):
+        """Return the seconds of processor time of children that have ended."""
+        ticks = 0
+        for worker in self.workers:
+            fields = Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[13]) + int(fields[14])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def wal_bytes():
@@ -87,102 +144,47 @@ def wal_bytes():
         return int(db.session.scalar(text("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")))
 
 
-def prepare(number, port):
-    """Make a delivery with `number` messages that is being sent, as a preparation would have left it."""
-    content = compile_content(
-        subject="{{ first_name }}, what is new this winter", html=HTML, text=TEXT, base_url="https://mail.example.org"
-    )
-    with transaction():
-        relay = Relay(name="Sink", host="127.0.0.1", port=port, tls="none", max_connections=8, created_at=START)
-        db.session.add(relay)
-        db.session.flush()
-        delivery = Delivery(
-            label="Bench", state="sending", relay_id=relay.id, state_since=START, created_at=START, updated_at=START
-        )
-        db.session.add(delivery)
-        db.session.flush()
-        frozen = {
-            "content": content.frozen.as_dict(),
-            "from_name": "Winter",
-            "from_address": "news@shop.example.org",
-            "topic_id": None,
-        }
-        prepared = Preparation(delivery_id=delivery.id, status="done", started_at=START, frozen=frozen)
-        db.session.add(prepared)
-        db.session.flush()
-        delivery.preparation_id = prepared.id
-        db.session.flush()
-        fill(prepared.id, delivery.id, number)
-        maker = Maker(frozen, delivery_id=delivery.id, topic_name="", signer=Signer(["bench"]), at=START)
-        delivery_id = delivery.id
-    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("VACUUM ANALYZE"))
-        connection.execute(text("CHECKPOINT"))
-    return delivery_id, maker
-
-
-def fill(preparation_id, delivery_id, number):
-    partitions.create(preparation_id)
-    db.session.execute(
-        text("""
-            INSERT INTO contact (email, email_norm, first_name, last_name, company, country)
-            SELECT 'person' || n || '@example.com', 'person' || n || '@example.com', 'Åse' || n, 'Nordmann', 'Fjord AS', 'NO'
-            FROM generate_series(1, :number) AS n
-        """),
-        {"number": number},
-    )
-    db.session.execute(
-        text(f"""
-            INSERT INTO message_{preparation_id} (delivery_id, seq, contact_id, email, "values")
-            SELECT :delivery, row_number() OVER (ORDER BY id) - 1, id, email, jsonb_build_object(
-                'first_name', first_name, 'last_name', last_name, 'company', company, 'country', country, 'city', 'Bergen',
-                'language', 'nb', 'name', first_name || ' ' || last_name)
-            FROM contact ORDER BY id
-        """),
-        {"delivery": delivery_id},
-    )
-    partitions.attach(preparation_id, delivery_id=delivery_id)
-    db.session.execute(
-        text("""
-            INSERT INTO chunk (delivery_id, no, first_seq, last_seq)
-            SELECT :delivery, no, no * :chunk, least(no * :chunk + :chunk, :number) - 1
-            FROM generate_series(0, (:number - 1) / :chunk) AS no
-        """),
-        {"delivery": delivery_id, "chunk": CHUNK, "number": number},
-    )
-    ledger.open_account(delivery_id, targeted=number, excluded=0, at=START)
-
-
 def wait(delivery_id):
-    """Return the seconds from the first claim to the last recorded outcome."""
-    times = text("SELECT started_at, finished_at FROM delivery WHERE id = :id")
-    while True:
+    """Return the seconds from the first claim to the finished ledger."""
+    times = text("SELECT started_at, finished_at, state FROM delivery WHERE id = :id")
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
         with transaction():
-            started_at, finished_at = db.session.execute(times, {"id": delivery_id}).one()
+            started_at, finished_at, state = db.session.execute(times, {"id": delivery_id}).one()
         if finished_at is not None:
             return (finished_at - started_at).total_seconds()
-        time.sleep(0.1)
+        if state not in {"sending", "finished"}:
+            raise SystemExit(f"the delivery is {state}")
+        time.sleep(0.05)
+    raise SystemExit("the delivery does not finish")
 
 
-def one(maker, seq):
-    values = dict.fromkeys(FIELDS, "Åse Nordmann") | {"name": "Åse Nordmann"}
-    return maker.make(seq=seq, email=f"person{seq}@example.com", values=values)
-
-
-def smtplib_rate(maker, port, number):
-    """Send ready-made messages over one connection of smtplib: it renders nothing and records nothing."""
-    made = [one(maker, seq) for seq in range(number)]
-    with smtplib.SMTP("127.0.0.1", port) as client:
-        began = time.perf_counter()
-        for message in made:
-            client.sendmail(message.sender, [message.recipient], message.content)
-        elapsed = time.perf_counter() - began
-    return len(made[0].content), number / elapsed
-
-
-def made_in(maker, number=1000):
-    """Return the seconds of processor time that making one message takes."""
-    began = time.process_time()
-    for seq in range(number):
-        one(maker, seq)
-    return (time.process_time() - began) / number
+def told(sent, size, source, by_smtplib, ceiling, signatures):
+    """Print the table and return the figures."""
+    rows = [("message", f"{size:,} bytes")]
+    for name, one_sent in sent.items():
+        rows += [
+            (f"{name}: {one_sent.number:,} messages", f"{one_sent.per_second:,.0f} messages/s"),
+            ("  a sending process, each message", f"{one_sent.processor * 1e6:.1f} µs of a core"),
+            ("  a sending process, at most", f"{one_sent.rss_mb:.0f} MB"),
+            ("  log of PostgreSQL, each message", f"{one_sent.wal:.0f} bytes"),
+            ("  ledger", "balanced, all sent" if one_sent.balanced else "WRONG"),
+        ]
+    rows += [
+        ("smtp-source -s 10 -d (before and after)", f"{source:,.0f} messages/s"),
+        ("smtplib in a loop, ready-made messages", f"{by_smtplib:,.0f} messages/s"),
+        ("the sink at most, ready-made groups", f"{ceiling:,.0f} messages/s"),
+        ("RSA-2048 signatures of two threads", f"{signatures:,.0f} a second"),
+    ]
+    sys.stdout.writelines(f"{name:<42} {value}\n" for name, value in rows)
+    plain, conditions, dkim = (sent[name].per_second for name in ("plain", "conditions", "dkim"))
+    return {
+        "plain_per_second": round(plain),
+        "conditions_per_second": round(conditions),
+        "dkim_per_second": round(dkim),
+        "ratio_plain_to_smtp_source": round(plain / source, 2),
+        "ratio_conditions_to_smtp_source": round(conditions / source, 2),
+        "ratio_dkim_to_signing": round(dkim / signatures, 2),
+        "ratio_plain_to_smtplib": round(plain / by_smtplib, 2),
+        "peak_rss_mb_worker": round(max(one_sent.rss_mb for one_sent in sent.values())),
+    }
