@@ -77,12 +77,10 @@ def signing():
         domains.activate(key.id, by=somebody, at=START)
 
 
-def relay(port, *, connections=20):
+def relay(port, *, connections=20, name="Sink"):
     """Make a relay for what listens on a port; return its id."""
     with transaction():
-        made = Relay(
-            name="Sink", host="127.0.0.1", port=port, tls="none", max_connections=connections, created_at=START
-        )
+        made = Relay(name=name, host="127.0.0.1", port=port, tls="none", max_connections=connections, created_at=START)
         db.session.add(made)
         db.session.flush()
         return made.id
