@@ -73,6 +73,7 @@ def main(argv: list[str]) -> int:
     # What is here to stay need not be looked through again whenever a thousand new messages make the collector run.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     connection = broker.client()
     queue = Queue(argv[0], connection=connection, serializer="json")
     worker: Any = AppWorker(

@@ -32,13 +32,15 @@ from webapp.sending.work import Work
 log = logging.getLogger(__name__)
 
 RECORD_EVERY = 0.25
-RECORD_AT = 400
+RECORD_AT = 2000
 LOOK_EVERY = 0.4
 LIMITS_EVERY = 1.0
 FILL_PAUSE = 0.25
 RENEW_EVERY = 6.0
 _TICK = 0.01
-_MOST_CHUNKS = 10
+#: What is at hand lasts about this long; what one claim takes, at most.
+_AT_HAND_SECONDS = 0.5
+_MOST_CLAIMED = 5000
 _LONGEST_ANSWER = 200.0
 _DATABASE_PATIENCE = 20.0
 
@@ -77,6 +79,7 @@ class Run:
         self._judged_at = self._asked_at = self._alive_at = now
         self._limited_at = self._fill_from = 0.0
         self._rate = 0.0
+        self._per_chunk = 100.0
         self._dry = False
 
     def go(self) -> str:
@@ -177,10 +180,10 @@ class Run:
     # --- claiming ---
 
     def _fill(self) -> None:
-        """Claim more while what is at hand lasts less than about a second."""
+        """Claim more when what is at hand does not last long."""
         now = time.monotonic()
-        wanted = max(1, min(_MOST_CHUNKS, int(self._rate / 200) + 1))
-        enough = len(self._stock.waiting) > wanted * 50
+        wanted = min(self._rate * _AT_HAND_SECONDS, _MOST_CLAIMED)
+        enough = len(self._stock.waiting) > max(50, wanted)
         if enough or now < self._fill_from or (self._dry and now - self._filled_at < 1.0):
             return
         self._filled_at = now
@@ -192,8 +195,14 @@ class Run:
                     self._dry = True
                     return
                 claim = claims.claim(
-                    self._job.order, token=token, worker=self._terms.worker, limit=wanted, at=self._terms.clock()
+                    self._job.order,
+                    token=token,
+                    worker=self._terms.worker,
+                    limit=int(wanted / self._per_chunk) + 1,
+                    at=self._terms.clock(),
                 )
+                if claim is not None and claim.pieces:
+                    self._per_chunk = max(1.0, len(claim.rows) / len(claim.pieces))
                 claim = claim and self._put_off(claim, now=now)
                 if claim is not None and claim.rows:
                     # Before the commit: whoever finds the claim finds its journal.
