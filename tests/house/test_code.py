@@ -146,6 +146,13 @@ def test_nothing_in_a_template_is_inline(path):
     assert not re.search(r"<script(?![^>]*\bsrc=)", source)
 
 
+def test_each_decision_has_a_number_of_its_own():
+    named = {path.name: int(path.name[:4]) for path in (ROOT / "docs/decisions").glob("[0-9]*.md")}
+    assert sorted(named.values()) == list(range(1, len(named) + 1))
+    for name, number in named.items():
+        assert (ROOT / "docs/decisions" / name).read_text().startswith(f"# {number}. "), name
+
+
 def test_the_project_names_no_registry_and_no_machine():
     words = ["pypi" + ".org", "python" + "hosted", "registry." + "npmjs", "deb." + "debian", "/wor" + "k/"]
     files = [
