@@ -5,7 +5,6 @@ from base64 import b64encode
 from collections.abc import Callable
 from datetime import datetime
 from email.utils import format_datetime
-from urllib.parse import quote
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ADDRESS = re.compile(r"[^\x00-\x20\x7f<>()\[\],;:\\\"@]+@[^\x00-\x20\x7f<>()\[\],;:\\\"@]+\Z")
@@ -14,6 +13,8 @@ _QUOTABLE = re.compile(r"[\x20-\x7e]*\Z")
 #: Fields of one mailbox that need neither quotes nor encoding, with a name and without.
 _SIMPLE_NAMED = re.compile(r"[A-Za-z-]+: (?:[A-Za-z0-9-]+ )+<[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+>\r\n")
 _SIMPLE_BARE = re.compile(r"[A-Za-z-]+: [A-Za-z0-9._+-]+@[A-Za-z0-9.-]+\r\n")
+#: What needs to be encoded in an encoded word; a space is seen to apart.
+_NOT_Q = re.compile(r"[^A-Za-z0-9!*+/ -]+")
 _LINE = 76
 _WORD = 75 - len("=?utf-8?q?") - len("?=")
 
@@ -143,7 +144,8 @@ def _b_word(piece: str) -> bytes:
 
 def _q(text: str) -> str:
     """Encode as RFC 2047 §5 allows in a phrase: letters, digits and !*+-/ stand for themselves, a space is an underline."""
-    found = quote(text, safe="!*+-/ ")
-    if "_" in found or "." in found or "~" in found:
-        found = found.replace("_", "=5F").replace(".", "=2E").replace("~", "=7E")
-    return found.replace("%", "=").replace(" ", "_")
+    return _NOT_Q.sub(_as_q, text).replace(" ", "_")
+
+
+def _as_q(found: re.Match[str]) -> str:
+    return "".join([f"={byte:02X}" for byte in found[0].encode()])

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 _PAYLOAD = struct.Struct(">BII")
 _TAG = 12
+_BLOCK = 128  # of SHA-512, in bytes
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 LENGTH = 28
 _PROOFS = 2**31
@@ -67,7 +68,10 @@ class Signer:
             for number in range(len(_FAMILIES)):
                 self._keys[key_id, number] = _derive(root, f"tokens {number}")
         self._key_id = _derive(roots[0], "key id")[0]
-        self._bundle_key = self._keys[self._key_id, 0]
+        # HMAC (RFC 2104) with the key hashed beforehand: what is left for each message is a third of the work.
+        key = self._keys[self._key_id, 0].ljust(_BLOCK, b"\0")
+        self._inner = hashlib.sha512(bytes(byte ^ 0x36 for byte in key))
+        self._outer = hashlib.sha512(bytes(byte ^ 0x5C for byte in key))
 
     def sign_bytes(self, purpose: Purpose, delivery_id: int, seq: int) -> bytes:
         """Make the 21 bytes of a token."""
@@ -77,7 +81,10 @@ class Signer:
     def bundle(self, delivery_id: int, seq: int) -> Bundle:
         """Make what `sign` makes for each of the purposes of a message, at the price of one."""
         payload = _PAYLOAD.pack(self._key_id, delivery_id, seq)
-        tags = hmac.digest(self._bundle_key, payload, "sha512")
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(payload)
+        outer.update(inner.digest())
+        tags = outer.digest()
         # Nine and twelve bytes are whole groups of base64: parts encoded apart join to the same text.
         text = binascii.b2a_base64(payload + tags, newline=False).translate(_URL_SAFE)
         head = text[:12]

@@ -61,13 +61,16 @@ class RelayError(Exception):
 def parse_reply(raw: bytes) -> Reply:
     """Turn the bytes of one whole reply (all its lines) into a Reply; the code must be there already."""
     code = int(raw[:3])
-    lines = [line[4:].strip() for line in raw.decode("utf-8", "replace").splitlines()]
+    text, *others = [line[4:].strip() for line in raw.decode("utf-8", "replace").splitlines()]
     status = ""
-    found = _STATUS.match(lines[0])
+    found = _STATUS.match(text)
     if found and found[1] == str(code)[0]:
         status = found[0].strip()
-        lines = [line.removeprefix(status).strip() for line in lines]
-    return Reply(code, status, " ".join(line for line in lines if line))
+        text = text[found.end() :].strip()
+    if others:
+        lines = [text, *(line.removeprefix(status).strip() for line in others)]
+        text = " ".join(line for line in lines if line)
+    return Reply(code, status, text)
 
 
 def reply_end(buffer: bytes) -> int:
