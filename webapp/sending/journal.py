@@ -9,6 +9,7 @@ import mmap
 import os
 import struct
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,7 @@ class Journal:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
+        self._number = len(seqs)
         self._notes = _SEQS + 4 * len(seqs)
 
     def hand(self, place: int) -> bool:
@@ -69,6 +71,11 @@ class Journal:
         at = self._notes + _NOTE.size * place
         self._map[at + 1 : at + 4] = struct.pack("<BH", outcome, code)
         self._map[at] = ANSWERED
+
+    def untouched(self, seqs: Iterable[int]) -> bool:
+        """Whether nothing is noted about any of these messages."""
+        notes = _notes(self._map, self._number)
+        return all(notes[seq].state == UNTOUCHED for seq in seqs)
 
     def discard(self) -> None:
         """Everything is in the database: the journal is of no more use."""
@@ -104,9 +111,7 @@ class Finding:
 
     def notes(self) -> dict[int, Note]:
         """Return what is noted about each message."""
-        seqs = struct.unpack_from(f"<{self._number}i", self._map, _SEQS)
-        start = _SEQS + 4 * self._number
-        return {seq: Note(*_NOTE.unpack_from(self._map, start + _NOTE.size * place)) for place, seq in enumerate(seqs)}
+        return _notes(self._map, self._number)
 
     def close(self) -> None:
         self._map.close()
@@ -115,6 +120,12 @@ class Finding:
         """Its claim has been rescued."""
         self.close()
         self._path.unlink(missing_ok=True)
+
+
+def _notes(journal: mmap.mmap, number: int) -> dict[int, Note]:
+    seqs = struct.unpack_from(f"<{number}i", journal, _SEQS)
+    start = _SEQS + 4 * number
+    return {seq: Note(*_NOTE.unpack_from(journal, start + _NOTE.size * place)) for place, seq in enumerate(seqs)}
 
 
 def path_of(folder: Path, token: UUID) -> Path:

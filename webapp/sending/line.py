@@ -108,11 +108,11 @@ class Line:
     def fail(self, error: RelayError, now: float) -> int:
         """Tell what becomes of the messages under way, close, and wait a while; return the number it was polled by, or -1."""
         handed = self._exchange.handed
-        self._exchange.broken(error, unwritten=len(self._rest))
-        self._plain = self._plain or error.desync
         number = self._wire.fileno() if self._wire is not None else -1
         self._wire = None
         self._session.close()
+        self._exchange.broken(error, unwritten=len(self._rest))
+        self._plain = self._plain or error.desync
         self.open_at = now + _WAITS[min(0 if handed else self._failures, len(_WAITS) - 1)]
         self._failures = 1 if handed else self._failures + 1
         self._exchange = Exchange({}, self._desk, timeouts=self._session.target.timeouts)

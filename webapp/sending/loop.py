@@ -77,7 +77,8 @@ class Loop(threading.Thread):
         except Exception:
             log.exception("The sending loop failed")
             for line in self._open.values():
-                line.fail(RelayError(Trouble.CLOSED, "the sending process failed"), self._now)
+                with suppress(Exception):  # the journal knows of what this one cannot tell
+                    line.fail(RelayError(Trouble.CLOSED, "the sending process failed"), self._now)
         finally:
             self._stopping = True
             self._workshop.close()

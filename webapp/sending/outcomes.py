@@ -1,7 +1,7 @@
 """Recording what became of messages: one statement for a batch, the counters in the same transaction, fenced by the lease."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -79,7 +79,8 @@ def record(order: Order, batch: Batch, *, token: UUID, started_at: datetime, at:
         unreached={one.seq: one.detail for one in others if one.outcome is Outcome.FAILED and one.kind is Kind.SOFT},
         at=at,
     )
-    _shrink([piece for piece in batch.remaining if piece.chunk_id in owned])
+    doubtful = {result.chunk_id for result in others if result.outcome is Outcome.UNCONFIRMED}
+    _shrink([piece for piece in batch.remaining if piece.chunk_id in owned], doubtful=doubtful)
     ledger.shift(order.delivery_id, at=at, sending=-counts.total(), **counts)
     announce("delivery", order.delivery_id)
     return counts.total()
@@ -204,11 +205,13 @@ def add_chunk(delivery_id: int, *, seqs: Sequence[int], retrying: bool, not_befo
     )
 
 
-def _shrink(pieces: Sequence[Piece]) -> None:
-    """Forget chunks that are done; a chunk of retries keeps exactly what is left, as its messages look alike before and after."""
+def _shrink(pieces: Sequence[Piece], *, doubtful: Collection[int]) -> None:
+    """Forget chunks that are done. A chunk of retries keeps exactly what is left, as its messages look alike before and after;
+    so does one of which a message is unconfirmed: that may wait again, in a chunk of its own, before this one is done.
+    """  # noqa: D205
     claims.delete_chunks([piece.chunk_id for piece in pieces if not piece.seqs])
     for piece in pieces:
-        if piece.seqs and piece.retrying:
+        if piece.seqs and (piece.retrying or piece.chunk_id in doubtful):
             db.session.execute(
                 text("UPDATE chunk SET seqs = :seqs WHERE id = :id"), {"seqs": sorted(piece.seqs), "id": piece.chunk_id}
             )

@@ -82,8 +82,7 @@ def rescue(watch: Watch, *, folder: Path, at: datetime) -> int:
     for claim in held:
         finding = journal.find(folder, claim.token)
         if claim.token in abandoned or (finding is not None and finding.owner_is_dead):
-            _save(claim, finding, at=at)
-            rescued += 1
+            rescued += _saved(claim, finding, at=at)
         elif finding is not None:
             finding.close()
     _tidy(folder, {claim.token.hex for claim in held}, at=at)
@@ -95,6 +94,16 @@ def _tidy(folder: Path, held: set[str], *, at: datetime) -> None:
     for path in folder.glob("*") if folder.is_dir() else ():
         if path.name not in held and path.stat().st_mtime < at.timestamp() - _STALE_SECONDS:
             path.unlink(missing_ok=True)
+
+
+def _saved(claim: Held, finding: Finding | None, *, at: datetime) -> bool:
+    """Rescue a claim; one that cannot be must not keep the others from it."""
+    try:
+        _save(claim, finding, at=at)
+    except Exception:
+        log.exception("A claim of delivery %d cannot be rescued; it is tried again", claim.delivery_id)
+        return False
+    return True
 
 
 def _save(claim: Held, finding: Finding | None, *, at: datetime) -> None:
@@ -166,6 +175,20 @@ def _open_rows(order: Order, chunk: Any) -> Sequence[Any]:
 def _result(row: Any, chunk_id: int, found: Note) -> Result:
     outcome = Outcome(found.outcome) if found.state == ANSWERED else Outcome.UNCONFIRMED
     return Result(row.seq, chunk_id, outcome, row.attempts, found.code, email=row.email)
+
+
+def left_over() -> list[int]:
+    """Return stopped deliveries with messages that nobody holds: given back or refused for now just as they were stopped."""
+    return list(
+        db.session.scalars(
+            text("""
+                SELECT d.id FROM delivery d
+                WHERE d.state = 'stopped' AND EXISTS (
+                    SELECT FROM chunk c WHERE c.delivery_id = d.id AND c.lease_token IS NULL
+                )
+            """)
+        )
+    )
 
 
 def due_deliveries(*, at: datetime) -> dict[int, bool]:

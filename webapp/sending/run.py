@@ -240,8 +240,8 @@ class Run:
             }
         self._renewed_at = now
         for hold in self._stock.holds:
-            hold.extend(since=now)
             self._forget(hold, hold.remaining.keys() - kept[hold.token])
+            hold.extend(since=now)
         self._drop_finished()
 
     def _forget(self, hold: Hold, chunk_ids: Iterable[int]) -> None:
@@ -268,7 +268,7 @@ class Run:
             by_hold[id(one.hold)].append(one)
         try:
             self._write(list(by_hold.values()))
-        except DBAPIError:
+        except BaseException:
             told.extendleft(reversed(batch))  # written when the database is back, or found in the journal
             raise
 
@@ -328,9 +328,8 @@ class Run:
             time.sleep(0.5)
 
     def _give_back(self) -> None:
-        holds = [hold for hold in self._stock.holds if not hold.lost]
-        if not holds:
-            return
+        """Let go of what nobody has touched. Where the journal knows of more than was recorded, the rescue settles it."""
+        holds = [hold for hold in self._stock.holds if not hold.lost and hold.untouched]
         order, at = self._job.order, self._terms.clock()
         with transaction():
             for hold in holds:

@@ -30,6 +30,11 @@ class Hold:
         """Whether its messages may be started on."""
         return not self.lost and time.monotonic() < self.deadline
 
+    @property
+    def untouched(self) -> bool:
+        """Whether the journal, too, knows of nothing that was done with what remains."""
+        return self.journal.untouched(seq for piece in self.remaining.values() for seq in piece.seqs)
+
     def extend(self, *, since: float) -> None:
         """The lease was renewed by a statement that began at `since`."""
         self.deadline = since + LEASE.total_seconds() - _MARGIN_SECONDS

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from webapp import broker, clock, settings
 from webapp.db import transaction
+from webapp.deliveries import control
 from webapp.queue import push
 from webapp.sending import rescue, work
 from webapp.sending.rescue import Watch
@@ -24,6 +25,8 @@ def sweep() -> None:
     at = clock.now()
     rescue.rescue(_watch, folder=settings.current().journal, at=at)
     with transaction():
+        for delivery_id in rescue.left_over():
+            control.cancel_unclaimed(delivery_id, at=at)
         due = rescue.due_deliveries(at=at)
     for delivery_id, has_work in due.items():
         if has_work:
