@@ -6,7 +6,8 @@ from sqlalchemy import func, select
 
 from webapp import clock
 from webapp.accounts.models import User
-from webapp.audience.models import Contact, ContactList, ListMember, Subscription, Suppression
+from webapp.audience import attributes, quarantine, suppression, tags
+from webapp.audience.models import Consent, ConsentEvent, Contact, ContactList, ListMember, Subscription, Suppression
 from webapp.content.checks import Draft, check
 from webapp.content.render import NO_TOKENS
 from webapp.db import db, transaction
@@ -14,7 +15,7 @@ from webapp.deliveries.models import Delivery
 from webapp.local import ready
 from webapp.local.behaviour import Answer, Persona, answer, invented, persona
 from webapp.local.demo import load
-from webapp.local.demo.people import SIZE, everybody
+from webapp.local.demo.people import SIZE, THROW_AWAY, everybody
 
 ATTRIBUTES = ("city", "level", "activity", "member_since")
 
@@ -88,6 +89,14 @@ def test_the_first_run_loads_all_of_it_once(database, app):
     assert db.session.scalar(select(func.count()).select_from(Subscription).where(Subscription.subscribed)) > 4000
     assert db.session.scalar(select(func.count()).select_from(Suppression)) > 30
     assert db.session.scalar(select(func.count()).select_from(ContactList)) == 4
+    assert attributes.undefined() == []
+    assert {one.kind for one in attributes.choices()} == {"text", "choice", "number"}
+    assert all(size > 5 for _, size in tags.with_counts())
+    assert db.session.scalar(select(func.count()).select_from(Consent).where(Consent.given)) > 2500
+    assert db.session.scalar(select(func.count()).select_from(Consent).where(~Consent.given)) > 50
+    assert db.session.scalar(select(func.count()).select_from(ConsentEvent).where(ConsentEvent.at > at)) == 0
+    assert quarantine.count(at=at) > 10
+    assert suppression.of_address(f"somebody@{THROW_AWAY}").cause == "manual"
     guide = db.session.scalars(select(Delivery).where(Delivery.label == "Winter guide")).one()
     assert guide.state == "draft"
     assert len(guide.targets) == 2

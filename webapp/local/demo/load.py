@@ -14,6 +14,7 @@ from webapp.audience import addresses, segments
 from webapp.audience.models import Contact, ContactList, Topic
 from webapp.db import db, driver
 from webapp.deliveries import edit
+from webapp.local.demo import audience
 from webapp.local.demo.people import Person, everybody
 
 MARK = "demo-"  # begins the external id of each demo contact
@@ -51,6 +52,7 @@ def load(*, at: datetime) -> None:
     _members(people, lists)
     _subscriptions(people, topics, at=at)
     _suppressions(people, at=at)
+    audience.enrich(people, topics, mark=MARK, by=users[0], at=at)
     _segment(users[0], at=at)
     _deliveries(users[0], folders=folders, lists=lists, topics=topics, at=at)
 

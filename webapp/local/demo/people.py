@@ -10,6 +10,9 @@ from webapp.local.demo.names import COMPANIES, COUNTRIES, Country
 
 SIZE = 5000
 SEED = 20261
+ACTIVITIES = ("skiing", "skating", "hiking", "climbing")
+LEVELS = ("gold", "silver")
+THROW_AWAY = "throwaway.example"  # the domain that some have given an address of
 LATIN = str.maketrans(
     {"ø": "o", "æ": "ae", "å": "a", "ł": "l", "ß": "ss", "ı": "i", "đ": "d", "’": "", "'": "", " ": "."}
 )
@@ -26,7 +29,7 @@ class Person:
     language: str
     country: str
     company: str
-    attributes: dict[str, str] = field(default_factory=dict)
+    attributes: dict[str, str | int] = field(default_factory=dict)
     oddity: str = ""  # missing, invalid, duplicate, suppressed, unsubscribed, never_asked, or none
 
 
@@ -45,7 +48,8 @@ def _person(number: int, dice: random.Random, taken: dict[str, int]) -> Person:
     first, first_form = _forms(dice.choice(country.first))
     last, last_form = _forms(dice.choice(country.last))
     local = _local_part(first_form, last_form, dice)
-    house = dice.choice(country.houses)
+    houses = country.houses if number % 400 else (THROW_AWAY,)
+    house = dice.choice(houses)
     address = f"{local}@{house}"
     taken[address] = taken.get(address, 0) + 1
     if taken[address] > 1:
@@ -88,13 +92,13 @@ def _language(country: Country, dice: random.Random) -> str:
     return country.language if dice.random() < 0.95 else "en"
 
 
-def _attributes(country: Country, dice: random.Random) -> dict[str, str]:
-    found = {"city": dice.choice(country.towns), "member_since": str(dice.randint(2009, 2026))}
+def _attributes(country: Country, dice: random.Random) -> dict[str, str | int]:
+    found: dict[str, str | int] = {"city": dice.choice(country.towns), "member_since": dice.randint(2009, 2026)}
     level = dice.random()
     if level < 0.35:
-        found["level"] = "gold" if level < 0.07 else "silver"
+        found["level"] = LEVELS[0] if level < 0.07 else LEVELS[1]
     if dice.random() < 0.7:
-        found["activity"] = dice.choice(("skiing", "skating", "hiking", "climbing"))
+        found["activity"] = dice.choice(ACTIVITIES)
     return found
 
 
