@@ -15,12 +15,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from webapp import broker
 from webapp.app import create_app
-from webapp.db import db, transaction
+from webapp.db import db, limit_idle, transaction
 from webapp.tracking import hits, ingest, spool
 
 log = logging.getLogger(__name__)
 
 LOCK = 7_362_002  # the advisory lock of the one that folds
+IDLE = 15  # seconds a transaction may rest
+FROZEN = 30  # seconds without a word after which the lock is another's
 BATCH = 5000
 PAUSE = 0.1  # seconds between batches that were not full, so that hits gather
 LOOK_ASIDE = 5  # every so many rounds without a full batch: the spool
@@ -29,6 +31,7 @@ LOOK_ASIDE = 5  # every so many rounds without a full batch: the spool
 def run(stop: threading.Event, *, folder: Path) -> None:
     """Hold the lock and fold until told to stop; an error ends the run, the caller starts over."""
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"SET idle_session_timeout = '{FROZEN}s'"))
         while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": LOCK}):
             spool.move_into_inbox(folder)
             db.session.remove()
@@ -74,6 +77,7 @@ def fold_stream() -> int:
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; start over when the database was away or somebody else won a race."""
+    limit_idle(IDLE)
     app = create_app()
     stop = threading.Event()
 

@@ -15,13 +15,15 @@ from sqlalchemy import text
 from jobs import audience, due, imports, mail, prepare, pressure, send
 from webapp import broker
 from webapp.app import create_app
-from webapp.db import db
+from webapp.db import db, limit_idle
 from webapp.queue import SCHEDULER
 
 log = logging.getLogger(__name__)
 
 LOCK = 7_362_001  # the advisory lock of the one scheduler
 HEARTBEAT_TTL = 15
+IDLE = 15  # seconds a transaction may rest
+FROZEN = 30  # seconds without a word after which the lock is another's
 
 #: What to do and how often, in seconds. Each task opens its own transactions.
 TASKS: list[tuple[float, Callable[[], object]]] = [
@@ -44,6 +46,7 @@ def beat() -> None:
 def run(stop: threading.Event) -> None:
     """Hold the lock and run the tasks until told to stop; a task that fails is logged and tried again."""
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"SET idle_session_timeout = '{FROZEN}s'"))
         while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": LOCK}):
             if stop.wait(1):
                 return
@@ -70,6 +73,7 @@ def attempt(task: Callable[[], object]) -> None:
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; start over when the database was away."""
+    limit_idle(IDLE)
     app = create_app()
     stop = threading.Event()
 

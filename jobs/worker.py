@@ -15,13 +15,15 @@ from rq.job import Job
 
 from webapp import broker
 from webapp.app import create_app
-from webapp.db import db
+from webapp.db import db, limit_idle
 from webapp.queue import QUEUES
 
 log = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1
 LEAVE = signal.SIGUSR2
+#: Seconds a transaction of a queue's jobs may rest. Those that make and read much between two statements get more.
+IDLE = {"send": 10, "mail": 10, "prepare": 300, "imports": 300}
 
 
 class AppWorker(Worker):
@@ -69,6 +71,7 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(f"Name one queue: {', '.join(QUEUES)}.\n")
         return 2
     signal.signal(LEAVE, signal.SIG_IGN)  # children inherit it; jobs.send listens
+    limit_idle(IDLE[argv[0]])
     app = create_app()
     # What is here to stay need not be looked through again whenever a thousand new messages make the collector run.
     gc.collect()

@@ -9,6 +9,8 @@ import psycopg
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import BigInteger, DateTime, Identity, MetaData, SmallInteger, Text
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Engine
+from sqlalchemy.event import listens_for
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 NAMING = {
@@ -73,6 +75,26 @@ def after_commit(callback: Callable[[], None], *, key: object | None = None) -> 
     if not session.info.get("open"):
         raise RuntimeError("after_commit() needs an open transaction().")
     session.info[_AFTER].setdefault(key if key is not None else object(), callback)
+
+
+#: A machine that is lost without a word must not hold its locks for hours: PostgreSQL asks after it (only over TCP).
+_LOST = "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 60000"
+_idle_limit = [0]
+
+
+def limit_idle(seconds: int) -> None:
+    """Have PostgreSQL end a transaction of this process in which nothing happens for so long, and with it what it locks.
+
+    For processes whose transactions others wait for: one that is frozen in the middle of one would hold up all of them.
+    """
+    _idle_limit[:] = [seconds]
+
+
+@listens_for(Engine, "connect")
+def _set_up(connection: Any, _record: object) -> None:
+    connection.autocommit = True
+    connection.execute(f"{_LOST}; SET idle_in_transaction_session_timeout = '{_idle_limit[0]}s'")
+    connection.autocommit = False
 
 
 def driver() -> psycopg.Connection[Any]:

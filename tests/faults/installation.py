@@ -27,8 +27,8 @@ from webapp.settings import Settings
 ROOT = Path(__file__).resolve().parents[2]
 SKEWED = Path(__file__).resolve().parent / "skewed"
 WORKERS = 2
-#: The disk of PostgreSQL, where it can be filled: room for all that these tests write, and nothing of anybody else's.
-DISK_MB = 1500
+#: Disks of their own, where they can be filled without harm to anybody else: MB, with room for all that these tests write.
+DISKS = {"postgres": 1500, "journal": 16}
 
 
 class TookTooLongError(AssertionError):
@@ -85,11 +85,13 @@ class Installation:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self):
-        (self.var / "postgres").mkdir(parents=True)
         command = [sys.executable, "-m", "webapp.local.run"]
         if self.own_disk:  # seen by these processes only, and gone with them
-            mount = f'mount -t tmpfs -o mode=0700,size={DISK_MB}m none {self.var / "postgres"} && exec "$0" "$@"'
-            command = ["unshare", "--mount", "sh", "-c", mount, *command]
+            words = []
+            for name, size in DISKS.items():
+                (self.var / name).mkdir(parents=True)
+                words.append(f"mount -t tmpfs -o mode=0700,size={size}m none {self.var / name}")
+            command = ["unshare", "--mount", "sh", "-c", " && ".join([*words, 'exec "$0" "$@"']), *command]
         with self.log.open("wb") as log:
             options = {"stdout": log, "stderr": log, "start_new_session": True}
             self.starter = subprocess.Popen(command, cwd=ROOT, env=self.environ, **options)
@@ -180,9 +182,9 @@ class Installation:
     def skewed(self):
         return float(self._skew.read_text()) if self._skew.exists() else 0.0
 
-    def disk(self):
-        """Return PostgreSQL's data as the installation sees it."""
-        return Path(f"/proc/{self.starter.pid}/root{self.var}/postgres")
+    def seen(self, name):
+        """Return a folder as the installation sees it, with what is mounted there."""
+        return Path(f"/proc/{self.starter.pid}/root{self.var}/{name}")
 
 
 def children(pid):

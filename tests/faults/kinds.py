@@ -12,20 +12,24 @@ from tests.faults.relay import POSITIONS
 from tests.faults.trial import IN_FLIGHT
 from webapp import broker
 from webapp.db import db, transaction
-from webapp.deliveries import control, ledger
-from webapp.local import processes
+from webapp.deliveries import control
 
 HOUR = 3600
 KINDS = {}
 #: These lead to the end of the delivery.
 LAST = set()
+#: These need disks of our own.
+DISKS = set()
+#: These take too long for `make test`.
+LONG = set()
 
 
-def kind(words, *, last=False):
+def kind(words, *, last=False, disk=False, long=False):
     def add(function):
         KINDS[words] = function
-        if last:
-            LAST.add(words)
+        for wanted, names in ((last, LAST), (disk, DISKS), (long, LONG)):
+            if wanted:
+                names.add(words)
         return function
 
     return add
@@ -71,6 +75,21 @@ def all_workers_killed(trial):
 def worker_told_to_end(trial):
     trial.installation.signal(f"worker-send-{trial.chance.randrange(WORKERS)}", signal.SIGTERM)
     return 0
+
+
+@kind("scheduler frozen, worker killed", last=True, long=True)
+def scheduler_frozen(trial):
+    """Another scheduler takes over, and rescues what the worker held."""
+    frozen = trial.installation.pid("schedule")
+    second = trial.installation.start_one_more("jobs.schedule")
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        killed(trial.installation, "worker-send-0")
+        trial.settle(150)
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+    second.kill()
+    return IN_FLIGHT
 
 
 @kind("web killed")
@@ -167,12 +186,9 @@ def silent(trial, name):
     """It takes connections (the kernel does) and questions, and answers nothing."""
     server = trial.installation.pid(name)
     frozen = [server, *(child.pid for child in children(server))]
-    for pid in frozen:
-        os.kill(pid, signal.SIGSTOP)
+    signal_all(frozen, signal.SIGSTOP)
     hold(trial.while_away())
-    for pid in reversed(frozen):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
+    signal_all(reversed(frozen), signal.SIGCONT)
 
 
 @kind("relay vanishes")
@@ -215,30 +231,32 @@ def relay_takes_slowly(trial):
     return 0
 
 
-@kind("disk of PostgreSQL full")
+@kind("disk of PostgreSQL full", disk=True)
 def disk_full(trial):
-    balloon = trial.installation.disk() / "balloon"
-    before = trial.installation.pid("postgres")
-    try:
-        with balloon.open("wb") as file:
-            _fill(file)
+    with filled(trial.installation.seen("postgres")):
         wait_until(lambda: _is_full(trial), seconds=30)
         hold(trial.chance.uniform(0.5, 3))
-    finally:
-        balloon.unlink()
-    wait_until(lambda: trial.look() is not None)
-    assert before  # it may have survived, or not: either is well
     return 0
 
 
-def _fill(file):
-    block = bytes(1 << 20)
+@kind("disk of the journal full", disk=True)
+def journal_full(trial):
+    with filled(trial.installation.seen("journal")):
+        hold(trial.chance.uniform(0.5, 3))
+    return 0
+
+
+@contextlib.contextmanager
+def filled(folder):
+    """Leave no room where that folder is, for a while."""
+    balloon = folder / "balloon"
     try:
-        while True:
-            file.write(block)
-            file.flush()
-    except OSError:
-        return
+        with balloon.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(1 << 16)):
+                pass
+        yield
+    finally:
+        balloon.unlink()
 
 
 def _is_full(trial):
@@ -266,23 +284,45 @@ def clock_back(trial):
 
 @kind("worker frozen past its lease", last=True)
 def worker_frozen(trial):
+    """Worst in the middle of a transaction, with locks that others wait for: there it is caught if it can be."""
     worker = trial.installation.pid(f"worker-send-{trial.chance.randrange(WORKERS)}")
-    frozen = [worker, *(child.pid for child in children(worker))]
-    for pid in frozen:
-        os.kill(pid, signal.SIGSTOP)
-    trial.installation.set_clock(40)
-    wait_until(trial.ended)
-    for pid in frozen:
-        os.kill(pid, signal.SIGCONT)
+    frozen = []
+    try:
+        for _ in range(trial.chance.choice((1, 100))):
+            signal_all(frozen, signal.SIGCONT)
+            hold(trial.chance.uniform(0, 0.02))
+            frozen = [worker, *(child.pid for child in children(worker))]
+            signal_all(frozen, signal.SIGSTOP)
+            if trial.ended() or in_transaction():
+                break
+        trial.installation.set_clock(40)
+        trial.settle(90)
+    finally:
+        signal_all(frozen, signal.SIGCONT)
     for pid in frozen[1:]:
         wait_until(lambda pid=pid: pid not in {child.pid for child in children(worker)})
     return IN_FLIGHT
 
 
+def in_transaction():
+    """Whether a process keeps a transaction open without using it."""
+    hold(0.02)
+    with transaction():
+        query = "SELECT 1 FROM pg_stat_activity WHERE state = 'idle in transaction' AND state_change < now() - interval '15 ms'"
+        return db.session.scalar(text(query))
+
+
+def signal_all(pids, number):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
 @kind("paused and resumed")
 def paused_and_resumed(trial):
-    trial.act(control.pause)
-    wait_until(lambda: _sending(trial) == 0)
+    if not trial.act(control.pause):
+        return 0
+    wait_until(lambda: trial.look()[1].sending == 0)
     count = trial.count
     hold(0.3)
     assert trial.count == count, "messages went out after the pause"
@@ -290,18 +330,7 @@ def paused_and_resumed(trial):
     return 0
 
 
-def _sending(trial):
-    with transaction():
-        return ledger.read(trial.order.delivery_id).sending
-
-
 @kind("stopped", last=True)
 def stopped(trial):
     trial.act(control.stop)
     return 0
-
-
-def wait_for_health(installation):
-    """Wait until what was killed runs again."""
-    for name in ("postgres", "redis", "web", "schedule", *(f"worker-send-{n}" for n in range(WORKERS))):
-        wait_until(lambda name=name: processes.alive(installation.var / "run" / f"{name}.pid"))

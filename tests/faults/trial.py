@@ -1,5 +1,6 @@
 """A trial: one delivery is sent, things go wrong, and then everybody must be accounted for."""
 
+import time
 from dataclasses import dataclass, field
 
 from sqlalchemy import text
@@ -14,6 +15,7 @@ from webapp.deliveries import control, ledger
 from webapp.deliveries.models import Delivery, Preparation
 from webapp.deliveries.preparation_freeze import CHUNK
 from webapp.deliveries.states import Outcome, State
+from webapp.errors import Conflict
 from webapp.mail.models import Relay as RelayRow
 from webapp.queue import push
 from webapp.sending import work
@@ -75,6 +77,10 @@ class Trial:
         return min(self.longest, 0.5 + self.chance.expovariate(3 / self.longest))
 
     def look(self):
+        """Return its state and its ledger, as soon as the database tells."""
+        return wait_until(self._look)
+
+    def _look(self):
         with transaction():
             return work.state_of(self.order.delivery_id), ledger.read(self.order.delivery_id)
 
@@ -83,30 +89,45 @@ class Trial:
         return state in {State.FINISHED, State.STOPPED} and not figures.remaining
 
     def settle(self, seconds):
-        """Wait for the end as the people and the days would: what was paused for a trouble is resumed, retries come due."""
+        """Wait for the end as people and the days would: what was paused for a trouble is resumed, retries come due."""
+        skipped = 0.0
 
         def step():
+            nonlocal skipped
             state, figures = self.look()
             if state is State.PAUSED:
                 self.paused.append(self._resume())
-            if figures.retrying and not (figures.waiting or figures.sending):
+            if figures.retrying and not (figures.waiting or figures.sending) and time.monotonic() - skipped > 5:
                 self.installation.set_clock(RETRY_SECONDS)
+                skipped = time.monotonic()
             return state in {State.FINISHED, State.STOPPED} and not figures.remaining
 
         wait_until(step, seconds)
 
     def act(self, verb):
-        """Have a person pause, resume or stop it."""
-        with transaction():
-            person = db.session.get(User, self.installation.person)
-            verb(self.order.delivery_id, by=person, at=clock.now())
+        """Have a person pause, resume or stop it, as soon as that can be done; return whether it could."""
+
+        def press():
+            try:
+                with transaction():
+                    person = db.session.get(User, self.installation.person)
+                    verb(self.order.delivery_id, by=person, at=clock.now())
+            except Conflict:  # it has ended, or been paused for a trouble (or a commit was done whose answer was lost)
+                return "no"
+            return "yes"
+
+        return wait_until(press) == "yes"
 
     def _resume(self):
         self.relay.behave()
-        with transaction():
-            reason = db.session.get(Delivery, self.order.delivery_id, populate_existing=True).state_reason
+
+        def reason():
+            with transaction():
+                return db.session.get(Delivery, self.order.delivery_id, populate_existing=True).state_reason
+
+        found = wait_until(reason)
         self.act(control.resume)
-        return reason
+        return found
 
     def verdict(self, seconds=90):
         """Bring it to its end and count."""

@@ -44,3 +44,16 @@ def test_a_clock_put_on_an_hour_takes_nothing_from_a_sender_that_renews(pass_by)
         pass_by(2)
     assert watch.look(held(token, until=3630), at=at) == set()
     assert watch.expired == {}
+
+
+def test_a_journal_that_belongs_to_no_claim_is_removed_after_an_hour_and_not_before(pass_by, tmp_path):
+    watch = Watch()
+    for name in ("stray", "held"):
+        (tmp_path / name).touch()
+    rescue._tidy(watch, tmp_path, {"held"})
+    pass_by(3599)
+    rescue._tidy(watch, tmp_path, {"held"})
+    assert (tmp_path / "stray").exists()
+    pass_by(1)
+    rescue._tidy(watch, tmp_path, {"held"})
+    assert [path.name for path in tmp_path.iterdir()] == ["held"]

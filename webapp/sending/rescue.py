@@ -42,13 +42,14 @@ class Held:
 
 @dataclass(slots=True)
 class Watch:
-    """What earlier looks saw: claims whose lease had run out, and since when (monotonic) it stands unrenewed.
+    """What earlier looks saw: claims whose lease had run out, and journals without a claim, each since when (monotonic).
 
-    `patience` is how many seconds it must have stood so: more than the living take to renew it.
+    `patience` is how many seconds a lease must have stood unrenewed: more than the living take to renew it.
     """
 
     patience: float = 0.0
     expired: dict[UUID, tuple[datetime, float]] = field(default_factory=dict)
+    strays: dict[str, float] = field(default_factory=dict)
 
     def look(self, held: Sequence[Held], *, at: datetime) -> set[UUID]:
         """Return which of the claims nobody looks after any more."""
@@ -85,15 +86,18 @@ def rescue(watch: Watch, *, folder: Path, at: datetime) -> int:
             rescued += _saved(claim, finding, at=at)
         elif finding is not None:
             finding.close()
-    _tidy(folder, {claim.token.hex for claim in held}, at=at)
+    _tidy(watch, folder, {claim.token.hex for claim in held})
     return rescued
 
 
-def _tidy(folder: Path, held: set[str], *, at: datetime) -> None:
-    """Remove journals that belong to no claim any more, such as those of an earlier start of the machine."""
-    for path in folder.glob("*") if folder.is_dir() else ():
-        if path.name not in held and path.stat().st_mtime < at.timestamp() - _STALE_SECONDS:
-            path.unlink(missing_ok=True)
+def _tidy(watch: Watch, folder: Path, held: set[str]) -> None:
+    """Remove journals that have belonged to no claim for an hour, such as those of an earlier start of the machine."""
+    now = time.monotonic()
+    strays = {path.name for path in folder.glob("*")} - held
+    watch.strays = {name: watch.strays.get(name, now) for name in strays}
+    for name, since in watch.strays.items():
+        if now - since >= _STALE_SECONDS:
+            (folder / name).unlink(missing_ok=True)
 
 
 def _saved(claim: Held, finding: Finding | None, *, at: datetime) -> bool:
