@@ -246,7 +246,7 @@ def _rows(feed: _Feed, separator: str, width: int) -> Iterator[Row]:
 def blocks_of(lines: Iterable[str], separator: str, *, width: int = 0) -> Iterator[Block]:
     """Read the rows of `rows_of` in blocks. Where each line is a row, and almost everywhere it is, csv takes them all at once."""
     lines, number, waiting = iter(lines), 0, list[str]()
-    while head := [*waiting, *islice(lines, BLOCK - len(waiting))]:
+    while head := [*waiting, *islice(lines, max(1, BLOCK - len(waiting)))]:
         waiting = []
         rows = _row_a_line(head, separator)
         if rows is not None:
