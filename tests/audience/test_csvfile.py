@@ -112,6 +112,16 @@ def test_what_is_accepted_quickly_is_what_the_validator_accepts(text):
         assert (quick.email, quick.norm) == (slow.email, slow.key)
 
 
+@given(st.from_regex(r"[A-Za-z0-9_.-]{1,8}@[A-Za-z0-9.åøß。ï\u200b-]{1,25}", fullmatch=True))
+def test_many_addresses_are_checked_as_one_is_and_as_the_validator_does(text):
+    emails, norms, reasons = addresses.check_all([text])
+    one = addresses.check(text)
+    assert (norms[0] or None, reasons.get(0)) == (one.norm, one.reason)
+    if one.norm:
+        slow = parse_address(text)
+        assert (emails[0], norms[0]) == (slow.email, slow.key) == (one.email, one.norm)
+
+
 def test_every_broken_address_has_a_reason_in_words():
     for text in [
         "x",

@@ -115,7 +115,8 @@ def people(rows, *, edition):
         if kind < TWICE and n > 100:
             who = rand.randrange(n // 2)
         first, last = FIRST[who % len(FIRST)], LAST[who // 7 % len(LAST)]
-        email = f"Kunde.{who}@eksempel{who % 997}.no" if who % 200 else f"{first}.{who}@blåbær{who % 97}.no"
+        email = f"Kunde.{who}@eksempel{who % 997}.no" if who % 200 else f"Kunde.{who}@blåbær{who % 97}.no"
+        email = email if who % 2000 else f"{first}.{who}@eksempel.no"
         number = f"K{who:07}"
         if TWICE <= kind < TWICE + BROKEN:
             email = MISTAKES[n % len(MISTAKES)]

@@ -72,9 +72,21 @@ def check_all(texts: Sequence[str]) -> tuple[list[str], list[str], dict[int, str
 
 @lru_cache(maxsize=10_000)
 def _plain_domain(domain: str) -> str | None:
-    """Return the domain in lower case if it looks as almost every domain does, else None: then it goes the long way."""
+    """Return the domain as it is stored, if a plain local part is all it takes to be an address; else it goes the long way."""
     lower = domain.lower()
-    return lower if _PLAIN_DOMAIN(domain) and not lower.endswith(_RESERVED) else None
+    if domain.isascii():
+        return lower if _PLAIN_DOMAIN(domain) and not lower.endswith(_RESERVED) else None
+    given = unicodedata.normalize("NFC", domain)
+    if (
+        len(given) > MAX_LOCAL
+        or _SPACE.search(given)
+        or any(unicodedata.category(sign) in {"Cc", "Cf"} for sign in given)
+    ):
+        return None
+    try:
+        return parse_address(f"a@{given}").key.removeprefix("a@")
+    except InvalidAddress:
+        return None
 
 
 def _check_slowly(given: str) -> Checked:

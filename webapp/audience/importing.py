@@ -2,20 +2,21 @@
 
 import gc
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import delete
 
 from webapp.audience import imports, staging, uploads
-from webapp.audience.checking import Checker
+from webapp.audience.checking import Checker, Staged
 from webapp.audience.csvfile import Block
 from webapp.audience.merging import Merged, merge
 from webapp.audience.models import Import, ImportReject
 from webapp.audience.rows import Plan, Refused
-from webapp.db import db, transaction
+from webapp.db import db, driver, transaction
 
 BLOCKS = 5  # read in one transaction; also how quickly a run notices that it was cancelled
 
@@ -26,6 +27,34 @@ MORE = ("listed", "tagged", "subscribed", "consents", "unsubscribed", "kept_out"
 log = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
+
+
+class Aside:
+    """Does one thing at a time beside this thread: PostgreSQL takes rows in while the next ones are checked.
+
+    A connection does one thing at a time, too: call `finish` before using it otherwise.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1)
+        self._doing: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def start(self, do: Callable[[], None]) -> None:
+        """Begin something."""
+        self.finish()
+        self._doing = self._pool.submit(do)
+
+    def finish(self) -> None:
+        """Wait for what is being done; raise what it raised."""
+        doing, self._doing = self._doing, None
+        if doing:
+            doing.result()
 
 
 def run(import_id: int, *, clock: Clock) -> bool:
@@ -51,36 +80,56 @@ def _read(import_id: int, run_no: int, clock: Clock) -> dict[str, Any]:
     """Stage the whole file, some blocks in each transaction; return the counts."""
     counts: dict[str, Any] = {"stage": "reading", "rows": 0, "rejected": 0, "bytes": 0}
     read_bytes = [0]
-    with transaction():
-        imports.hold(import_id, run_no=run_no)
-        found = imports.get(import_id)
-        checker, blocks = imports.checker_of(found), uploads.read(found, counted=read_bytes)
-    more = True
-    while more:
+    with Aside() as aside:
         with transaction():
             imports.hold(import_id, run_no=run_no)
-            more = _batch(import_id, run_no, checker=checker, blocks=blocks, counts=counts)
-            counts["bytes"] = read_bytes[0]
-            imports.progress(import_id, run_no=run_no, counts=dict(counts), at=clock())
+            found = imports.get(import_id)
+            checker = imports.checker_of(found)
+            blocks = uploads.read(found, counted=read_bytes, before=aside.finish)
+            staged = _check(checker, blocks)
+        while staged:
+            with transaction():
+                imports.hold(import_id, run_no=run_no)
+                staged = _batch(import_id, run_no, staged, aside=aside, checker=checker, blocks=blocks, counts=counts)
+                counts["bytes"] = read_bytes[0]
+                imports.progress(import_id, run_no=run_no, counts=dict(counts), at=clock())
     with transaction():
         counts["stage"] = "merging"
         imports.progress(import_id, run_no=run_no, counts=dict(counts), at=clock())
     return counts
 
 
-def _batch(import_id: int, run_no: int, *, checker: Checker, blocks: Iterator[Block], counts: dict[str, Any]) -> bool:
-    """Stage the next blocks; return whether there may be more."""
-    gc.disable()  # rows are many small lists that hold no circles: looking for some costs half as much as reading them
+def _batch(
+    import_id: int,
+    run_no: int,
+    staged: Sequence[Staged],
+    *,
+    aside: Aside,
+    checker: Checker,
+    blocks: Iterator[Block],
+    counts: dict[str, Any],
+) -> list[Staged]:
+    """Stage what is checked and check the next blocks meanwhile; return those."""
+    texts, connection = [one.text for one in staged], driver()
+    aside.start(lambda: staging.fill(connection, import_id, run_no, columns=checker.columns(), texts=texts))
     try:
-        staged = [checker.check(block) for block in islice(blocks, BLOCKS)]
+        following = _check(checker, blocks)
     finally:
-        gc.enable()
+        aside.finish()
     refused = [row for one in staged for row in one.refused]
-    staging.fill(import_id, run_no, columns=checker.columns(), texts=[one.text for one in staged])
     staging.refuse(import_id, rows=refused)
     counts["rows"] += sum(one.rows for one in staged) + len(refused)
     counts["rejected"] += len(refused)
-    return len(staged) == BLOCKS
+    return following
+
+
+def _check(checker: Checker, blocks: Iterator[Block]) -> list[Staged]:
+    """Check the next blocks."""
+    gc.disable()  # rows are many small lists that hold no circles: looking for some costs half as much as reading them
+    try:
+        return [checker.check(block) for block in islice(blocks, BLOCKS)]
+    finally:
+        gc.enable()
 
 
 def _merge(import_id: int, run_no: int, counts: dict[str, Any], clock: Clock) -> None:

@@ -1,7 +1,9 @@
 """The staging table of one run of an import: filled by COPY, read by the merge, then dropped. Never logged."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+from psycopg import Connection
 from psycopg.types.json import Jsonb
 from sqlalchemy import text
 
@@ -26,10 +28,12 @@ def create(import_id: int, run_no: int) -> None:
     )
 
 
-def fill(import_id: int, run_no: int, *, columns: Sequence[str], texts: Iterable[str]) -> None:
-    """Copy rows into the table; they are written as COPY reads them, and what is empty is NULL."""
+def fill(
+    connection: Connection[Any], import_id: int, run_no: int, *, columns: Sequence[str], texts: Iterable[str]
+) -> None:
+    """Copy rows into the table; they are written as COPY reads them, and what is empty is NULL. May run in a thread."""
     statement = f"COPY {name(import_id, run_no)} ({', '.join(columns)}) FROM STDIN WITH (NULL '')"
-    with driver().cursor() as cursor, cursor.copy(statement) as copy:
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for block in texts:
             copy.write(block)
 

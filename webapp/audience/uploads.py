@@ -1,6 +1,6 @@
 """An uploaded file: kept in pieces in the database, looked at, and read the way that was found or chosen."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -19,6 +19,7 @@ from webapp.errors import Invalid
 from webapp.words import _l
 
 PIECE = 256_000  # bytes; also how finely progress is shown
+AT_ONCE = 24  # pieces
 HEAD = 256 * 1024  # signs
 LOOKED_AT = 200  # rows whose cells help to guess
 SHOWN = 6  # rows of the preview
@@ -120,23 +121,28 @@ def head(import_id: int, encoding: str) -> str:
     return text
 
 
-def pieces(import_id: int) -> Iterator[bytes]:
-    """Return the file piece by piece, each read from the database when it is asked for."""
-    no = 0
+def pieces(import_id: int, *, before: Callable[[], None] | None = None) -> Iterator[bytes]:
+    """Return the file piece by piece, some read from the database at once; `before` is called each time."""
+    no, some = 0, 1  # who wants the beginning only gets no more
     while True:
-        query = select(ImportPart.data).where(ImportPart.import_id == import_id, ImportPart.no == no)
-        data = db.session.scalar(query)
-        if data is None:
+        if before:
+            before()
+        wanted = ImportPart.import_id == import_id, ImportPart.no >= no, ImportPart.no < no + some
+        found = db.session.scalars(select(ImportPart.data).where(*wanted).order_by(ImportPart.no)).all()
+        yield from found
+        if len(found) < some:
             return
-        yield data
-        no += 1
+        no, some = no + some, AT_ONCE
 
 
-def read(found: Import, *, counted: list[int]) -> Iterator[Block]:
-    """Return the rows of the whole file, without its heading; `counted[0]` grows with the bytes that were read."""
+def read(found: Import, *, counted: list[int], before: Callable[[], None] | None = None) -> Iterator[Block]:
+    """Return the rows of the whole file, without its heading; `counted[0]` grows with the bytes that were read.
+
+    `before` is called each time before the database is asked for more.
+    """
 
     def watched() -> Iterator[bytes]:
-        for piece in pieces(found.id):
+        for piece in pieces(found.id, before=before):
             counted[0] += len(piece)
             yield piece
 
