@@ -1,5 +1,7 @@
 """How a run ends when something gives way: whatever was handed over is never given back, and nothing stays behind for good."""
 
+from datetime import timedelta
+
 import pytest
 from psycopg import errors
 from sqlalchemy import text, update
@@ -9,7 +11,7 @@ from tests.fixtures import T0
 from tests.mail.desks import good
 from tests.mail.servers import ScriptedServer
 from tests.sending.orders import check_balance, later, make_order, statuses
-from webapp import ids
+from webapp import clock, ids
 from webapp.db import db, transaction
 from webapp.deliveries.models import Delivery
 from webapp.deliveries.states import Outcome, State
@@ -148,6 +150,16 @@ def test_a_sweep_cancels_what_a_stopped_delivery_has_left(database, monkeypatch)
         db.session.execute(update(Delivery).values(state=State.STOPPED.value))
     sweep.sweep()
     assert check_balance(order).cancelled == 20
+
+
+def test_a_delivery_whose_last_message_was_the_last_of_the_day_is_finished_today(go):
+    with ScriptedServer(good("PIPELINING")) as server:
+        order = make_order(3, port=server.port)
+        go(order)
+    with transaction():
+        db.session.execute(update(Delivery).values(waits_until=clock.now() + timedelta(days=1)))
+    sweep.sweep()
+    assert db.session.get(Delivery, order.delivery_id, populate_existing=True).state == "finished"
 
 
 def test_a_claim_that_cannot_be_rescued_keeps_no_other_from_it(database, monkeypatch, tmp_path):

@@ -200,12 +200,12 @@ def due_deliveries(*, at: datetime) -> dict[int, bool]:
     found: dict[int, bool] = defaultdict(bool)
     rows = db.session.execute(
         text("""
-            SELECT d.id, EXISTS (
+            SELECT d.id, (d.waits_until IS NULL OR d.waits_until <= :at) AND EXISTS (
                 SELECT FROM chunk c WHERE c.delivery_id = d.id AND c.lease_token IS NULL
                     AND (c.not_before IS NULL OR c.not_before <= :at)
             ) AS due
             FROM delivery d
-            WHERE (d.state = 'sending' AND (d.waits_until IS NULL OR d.waits_until <= :at))
+            WHERE d.state = 'sending'
                 OR (d.state = 'finished' AND EXISTS (SELECT FROM chunk c WHERE c.delivery_id = d.id))
         """),
         {"at": at},
