@@ -10,7 +10,7 @@ from sqlalchemy import delete, text
 
 from webapp.accounts import audit
 from webapp.accounts.models import User
-from webapp.audience import contacts, erased, suppression
+from webapp.audience import contacts, departing, erased, suppression
 from webapp.audience.models import Contact, ImportBefore, Quarantine, Suppression
 from webapp.db import db
 
@@ -25,6 +25,7 @@ def also(forget: Callable[[int, str], None]) -> None:
 
 def erase(found: Contact, *, by: User, at: datetime) -> None:
     """Erase a contact. Where another contact has the same address, the address stays as it is: it is that one's, too."""
+    departing.begin()
     for forget in _parts:
         forget(found.id, found.email or "")
     if found.email_norm and not contacts.twins(found):

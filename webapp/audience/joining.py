@@ -12,7 +12,7 @@ from sqlalchemy import func, select, text
 
 from webapp.accounts import audit
 from webapp.accounts.models import User
-from webapp.audience import addresses, suppression
+from webapp.audience import addresses, departing, suppression
 from webapp.audience.models import Contact
 from webapp.audience.suppression import CAUSES
 from webapp.db import db
@@ -81,6 +81,7 @@ def join(keep: Contact, gone: Contact, *, theirs: Iterable[str], by: User, at: d
     """Merge `gone` into `keep`; `theirs` names the choices in which the value of `gone` wins. Cannot be undone."""
     if keep.id == gone.id:
         raise Conflict(_l("This is the same contact."))
+    departing.begin()
     db.session.execute(
         select(Contact.id).where(Contact.id.in_([keep.id, gone.id])).order_by(Contact.id).with_for_update()
     )

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from webapp.accounts import notices
 from webapp.accounts.models import User
 from webapp.accounts.rights import Right
+from webapp.audience import departing
 from webapp.content.checks import Checked
 from webapp.content.limits import HTML_ERROR_BYTES
 from webapp.content.making import Made
@@ -252,6 +253,7 @@ def _leave_out_failed(work: Work, made: Made) -> None:
 def _freeze(work: Work, compiled: Compiled) -> None:
     report, ids = work.report, {"delivery_id": work.delivery.id}
     report.begin("freeze", of=report.figures["to_deliver"])
+    _all_there(work)
     counts = targeting.counts(work.preparation_id)
     frozen = preparation_check.frozen(work.delivery, compiled=compiled, relay_id=work.relay_id)
     preparation_freeze.seal(work.preparation_id, **ids)
@@ -271,6 +273,14 @@ def _freeze(work: Work, compiled: Compiled) -> None:
     )
     report.end(count=report.figures["to_deliver"])
     report.line("info", "frozen", count=report.figures["to_deliver"], fingerprint=fingerprint[:12])
+
+
+def _all_there(work: Work) -> None:
+    """Fail when a contact was deleted, erased or merged since it was read; from here on, erasing and merging wait."""
+    departing.wait()
+    if gone := targeting.gone(work.preparation_id):
+        work.report.line("error", "contacts_gone", count=gone)
+        raise Critical("contacts_gone", count=gone)
 
 
 def _lock(delivery_id: int, preparation_id: int) -> None:

@@ -64,6 +64,13 @@ def counts(preparation_id: int) -> dict[str, int]:
     return {"": 0, **{cause or "": count for cause, count in rows}}
 
 
+def gone(preparation_id: int) -> int:
+    """Count the contacts that were judged and are no more."""
+    verdict = verdict_table(preparation_id)
+    query = f"SELECT count(*) FROM {verdict} v WHERE NOT EXISTS (SELECT FROM contact c WHERE c.id = v.contact_id)"
+    return int(db.session.scalar(text(query)) or 0)
+
+
 def suppressed_by_cause(preparation_id: int) -> dict[str, int]:
     """Count the suppressed contacts by why their address is suppressed."""
     rows = db.session.execute(

@@ -47,6 +47,7 @@ LINES: dict[str, LazyString] = {
     "all_excluded": _l("The rules leave out all %(count)s recipients"),
     "topic_missing": _l("No topic is chosen, so nobody can be known to want this"),
     "rules_changed": _l("The rules changed meanwhile: prepare again"),
+    "contacts_gone": _l("Contacts were deleted, erased or merged meanwhile (%(count)s): prepare again"),
     "relay_missing": _l("There is no relay that can be used"),
     "not_allowed": _l("Whoever asked for the preparation may not prepare any more"),
     "unexpected": _l("Something unexpected went wrong, and was written to the log of the server"),

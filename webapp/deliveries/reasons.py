@@ -17,6 +17,7 @@ REASONS: dict[str, LazyString] = {
     "content_unreadable": _l("A merge field or condition in the content cannot be read"),
     "rule_error": _l("A rule whose level is error left out %(count)s recipients"),
     "check_failed": _l("The control rules found errors: %(count)s"),
+    "contacts_gone": _l("Contacts were deleted, erased or merged meanwhile (%(count)s): prepare again"),
     "relay_missing": _l("There is no relay that can be used"),
     "personalisation_failed": _l("%(count)s of %(of)s messages could not be made"),
     "message_too_large": _l("A message is too large: %(size)s KB, and %(limit)s KB is the limit"),
