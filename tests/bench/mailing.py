@@ -10,12 +10,17 @@ from webapp.content.render import compile_content
 from webapp.db import db, transaction
 from webapp.deliveries import ledger, partitions, preparation_freeze
 from webapp.deliveries.models import Delivery, Preparation
+from webapp.local.demo.names import COUNTRIES
 from webapp.mail.dkim import Algorithm
 from webapp.mail.models import Relay
 from webapp.sending import domains
 
 START = datetime(2026, 11, 21, 8, tzinfo=UTC)
 DOMAIN = "shop.example.org"
+
+#: What people are called: few names are frequent and many are rare, and some have letters outside ASCII.
+FIRST = [name for country in COUNTRIES[:4] for name in country.first]
+LAST = [name for country in COUNTRIES[:4] for name in country.last]
 
 _BLOCK = (
     "<h2 style='margin:24px 0 8px'>Number %(n)d for {{ city }}</h2>\n"
@@ -51,10 +56,12 @@ def people(number):
         db.session.execute(
             text("""
                 INSERT INTO contact (email, email_norm, first_name, last_name, company, country)
-                SELECT 'person' || n || '@example.com', 'person' || n || '@example.com', 'Åse' || n, 'Nordmann', 'Fjord AS', 'NO'
+                SELECT 'person' || n || '@example.com', 'person' || n || '@example.com',
+                    (CAST(:first AS text[]))[1 + floor(random() ^ 2 * :firsts)::int],
+                    (CAST(:last AS text[]))[1 + floor(random() ^ 2 * :lasts)::int], 'Fjord AS', 'NO'
                 FROM generate_series(1, :number) AS n
             """),
-            {"number": number},
+            {"number": number, "first": FIRST, "last": LAST, "firsts": len(FIRST), "lasts": len(LAST)},
         )
         db.session.execute(
             text("""

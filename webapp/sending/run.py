@@ -37,7 +37,7 @@ LOOK_EVERY = 0.4
 LIMITS_EVERY = 1.0
 FILL_PAUSE = 0.25
 RENEW_EVERY = 6.0
-_TICK = 0.01
+_TICK = 0.02
 #: What is at hand lasts about this long; what one claim takes, at most.
 _AT_HAND_SECONDS = 0.5
 _MOST_CLAIMED = 5000
