@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from tests.fixtures import T0
 from webapp.accounts.models import AuditEntry, User
-from webapp.audience import contacts, lists, search, search_indexes, subscriptions, suppression, topics
+from webapp.audience import contacts, estimating, lists, search, search_indexes, subscriptions, suppression, topics
 from webapp.audience.contacts import Facts
 from webapp.audience.models import Attribute, Contact, Subscription, Suppression
 from webapp.audience.search import Wanted
@@ -85,6 +85,26 @@ def test_of_a_word_that_very_many_begin_with_some_are_shown_and_the_page_says_so
     assert contacts.count(Wanted(q="kar")) == 5
     narrow = contacts.page(Wanted(q="kari l2"), limit=2)
     assert (len(narrow.rows), narrow.total, narrow.more) == (1, 1, False)
+
+
+def test_of_a_filter_that_very_many_fit_about_how_many_is_told_and_the_last_page_knows(make, as_role, monkeypatch):
+    for number in range(30):
+        make(f"p{number}@x.no", first_name="P", last_name=f"L{number:02}", language="nb" if number < 27 else "sv")
+    db.session.execute(text("ANALYZE contact"))
+    first, *_others, last = sorted(db.session.scalars(select(Contact.id)))
+    for name, value in {"MANY": 10, "LEAST": 5, "DRAWN": last - first + 1}.items():
+        monkeypatch.setattr(estimating, name, value)
+    shown = contacts.page(Wanted(language="nb"), limit=25)
+    assert (len(shown.rows), shown.total, shown.about) == (25, 27, True)
+    rest = contacts.page(Wanted(language="nb"), limit=25, offset=25)
+    assert (len(rest.rows), rest.total, rest.about) == (2, 27, False)
+    few = contacts.page(Wanted(language="sv"), limit=25)
+    assert (len(few.rows), few.total, few.about) == (3, 3, False)
+    assert not contacts.page(Wanted(), limit=25).about
+    client = as_role("Manager")
+    assert "About 27 contacts" in client.get("/contacts?language=nb").text
+    assert "of about 27" in client.get("/contacts?language=nb").text
+    assert "bout 27" not in client.get("/contacts?language=nb&page=2").text
 
 
 def test_a_search_finds_the_same_as_the_query_of_all_that_fit(make):

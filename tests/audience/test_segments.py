@@ -6,7 +6,7 @@ from sqlalchemy import func, select, text
 
 from tests.fixtures import T0
 from webapp import clock
-from webapp.audience import lists, segments, topics
+from webapp.audience import estimating, lists, segments, topics
 from webapp.audience.models import Contact, ContactList, ListMember, Segment, Subscription, Suppression, Topic
 from webapp.audience.segment_tree import checked, expression
 from webapp.db import db, transaction
@@ -265,7 +265,7 @@ def test_of_very_many_contacts_an_estimate_is_shown_until_they_are_counted(peopl
     db.session.execute(text("ANALYZE contact"))
     first, last = db.session.execute(select(func.min(Contact.id), func.max(Contact.id))).one()
     for name, value in {"MANY": 10, "LEAST": 3, "DRAWN": last - first + 1}.items():
-        monkeypatch.setattr(segments, name, value)
+        monkeypatch.setattr(estimating, name, value)
     found = segments.estimate(tree)
     assert found is not None
     assert found.count == exact

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from webapp.accounts import audit
 from webapp.accounts.models import User
-from webapp.audience import addresses, columns, erased, search, suppression
+from webapp.audience import addresses, columns, erased, estimating, search, suppression
 from webapp.audience.models import Contact, Import, Subscription
 from webapp.audience.search import Wanted
 from webapp.db import db
@@ -51,11 +51,15 @@ class Facts:
 
 @dataclass(frozen=True)
 class Found:
-    """A part of the contacts that are asked for, each with its status; with `more`, there are more than `total`."""
+    """A part of the contacts that are asked for, each with its status.
+
+    With `more`, there are more than `total`; with `about`, it is an estimate.
+    """
 
     rows: Sequence[tuple[Contact, str]]
     total: int
     more: bool = False
+    about: bool = False
 
 
 def get(contact_id: int) -> Contact:
@@ -70,21 +74,28 @@ def page(wanted: Wanted, *, order: str = "name", limit: int, offset: int = 0) ->
     """Return contacts that are asked for. `order`: name or added, with a "-" before it for the other way round.
 
     Of a search for words that very many begin with, some are returned, and `more` says so.
+    Where very many fit a filter, they are not counted: `about`.
     """
     if search.words(wanted.q):
         found = search.candidates(wanted).subquery()
         query = select(Contact, func.count().over()).join(found, found.c.id == Contact.id)
         rows = db.session.execute(query.order_by(*search.ORDERS[order]).limit(limit).offset(offset)).all()
         total = rows[0][1] if rows else 0
-        ones = [row[0] for row in rows]
-        return Found(search.with_status(ones), min(total, search.MOST_FOUND), more=total > search.MOST_FOUND)
-    total, listed = count(wanted), search.contacts(wanted)
-    if wanted != Wanted() and total < SPARSE:
+        return Found(
+            search.with_status([row[0] for row in rows]), min(total, search.MOST_FOUND), more=total > search.MOST_FOUND
+        )
+    listed = search.contacts(wanted)
+    drawn = estimating.draw(listed.whereclause) if listed.whereclause is not None else None
+    total = drawn.count if drawn else count(wanted)
+    if wanted != Wanted() and drawn is None and total < SPARSE:
         # Found first, then put in order: else all names would be walked through for the few that fit.
         found = listed.with_only_columns(Contact.id).offset(0).subquery()
         listed = select(Contact).join(found, found.c.id == Contact.id)
-    listed = listed.order_by(*search.ORDERS[order]).limit(limit).offset(offset)
-    return Found(search.with_status(db.session.scalars(listed).all()), total)
+    ones = db.session.scalars(listed.order_by(*search.ORDERS[order]).limit(limit).offset(offset)).all()
+    about = drawn is not None and len(ones) == limit  # the last page knows better
+    if drawn and not about:
+        total = count(wanted)
+    return Found(search.with_status(ones), total, about=about)
 
 
 def count(wanted: Wanted) -> int:

@@ -56,7 +56,7 @@ def page_of(found: ContactList) -> dict[str, Any]:
     """Return what the page of a list shows."""
     q, part = request.args.get("q", "").strip()[:200], asked_slice()
     shown = contacts.page(Wanted(q=q, list_id=found.id), limit=part.limit, offset=part.offset)
-    page = Page(shown.rows, shown.total, part.number, part.size, more=shown.more)
+    page = Page(shown.rows, shown.total, part.number, part.size, more=shown.more, about=shown.about)
     return {"list": found, "q": q, "page": page, "size": lists.size(found.id)}
 
 

@@ -1,18 +1,16 @@
 """Segments: rules that are evaluated when they are asked, so that they always tell who fits now."""
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, any_, cast, func, not_, select, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, func, not_, select, text
 from sqlalchemy.exc import IntegrityError
 
 from webapp.accounts import audit
 from webapp.accounts.models import User
-from webapp.audience import segment_use
+from webapp.audience import estimating, segment_use
 from webapp.audience.conditions import Choices, Kind, Operator, register
 from webapp.audience.models import Contact, Segment
 from webapp.audience.segment_tree import Node, checked, conditions, expression
@@ -21,16 +19,6 @@ from webapp.errors import Conflict, Invalid, NotFound
 from webapp.words import _l
 
 SAMPLE = 10
-#: Of more contacts than this, an estimate is shown until they are counted.
-MANY = 100_000
-DRAWN = 2_000
-LEAST = 20  # of those drawn must fit, else the estimate says too little
-
-#: Contacts by PostgreSQL's own statistics; -1 where it has none yet.
-_HOW_MANY = text("""
-    SELECT CAST(reltuples AS bigint) AS about, (SELECT min(id) FROM contact) AS first, (SELECT max(id) FROM contact) AS last
-    FROM pg_class WHERE oid = to_regclass('contact')
-""")
 
 
 @dataclass(frozen=True)
@@ -99,18 +87,11 @@ def estimate(tree: Node) -> Estimate | None:
 
     None where there are few contacts, or few of those fit: then counting tells more.
     """
-    everybody = db.session.execute(_HOW_MANY).one()
-    if everybody.about < MANY:
+    drawn = estimating.draw(expression(tree))
+    if drawn is None:
         return None
-    drawn = random.Random(everybody.last).sample(range(everybody.first, everybody.last + 1), DRAWN)  # noqa: S311
-    asked = Contact.id == any_(cast(drawn, ARRAY(BigInteger)))
-    there = db.session.scalar(select(func.count()).select_from(Contact).where(asked)) or 0
-    fitting = db.session.scalars(select(Contact.id).where(asked, expression(tree)).order_by(Contact.id)).all()
-    if len(fitting) < LEAST:
-        return None
-    about = round(everybody.about * len(fitting) / there)
-    some = select(Contact).where(Contact.id.in_(fitting[:SAMPLE])).order_by(Contact.id)
-    return Estimate(round(about, 2 - len(str(about))), db.session.scalars(some).all())
+    some = select(Contact).where(Contact.id.in_(drawn.fitting[:SAMPLE])).order_by(Contact.id)
+    return Estimate(drawn.count, db.session.scalars(some).all())
 
 
 def sample(tree: Node) -> Sequence[Contact]:

@@ -97,7 +97,7 @@ def index() -> str:
         "audience/contacts.html",
         wanted=wanted,
         order=order,
-        page=Page(shown.rows, shown.total, part.number, part.size, more=shown.more),
+        page=Page(shown.rows, shown.total, part.number, part.size, more=shown.more, about=shown.about),
         lists_of=lists.of_contacts(ids, by=person()),
         activity=history.activity(ids, since=clock.now() - RECEIVED_SINCE),
         lists=[(one.id, one.name) for one in lists.choices(by=person())],

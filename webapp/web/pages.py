@@ -31,13 +31,17 @@ class Slice:
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """A part of a list, and where it stands in it. With `more`, there are more than `total`, which are not shown."""
+    """A part of a list, and where it stands in it. With `more`, there are more than `total`, which are not shown.
+
+    With `about`, the total is an estimate.
+    """
 
     rows: Sequence[T]
     total: int
     number: int = 1
     size: int = PER_PAGE
     more: bool = False
+    about: bool = False
 
     @property
     def count(self) -> int:
