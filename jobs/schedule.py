@@ -24,6 +24,7 @@ LOCK = 7_362_001  # the advisory lock of the one scheduler
 HEARTBEAT_TTL = 15
 IDLE = 15  # seconds a transaction may rest
 FROZEN = 30  # seconds without a word after which the lock is another's
+PAUSE = 0.5  # between two looks at what is due
 
 #: What to do and how often, in seconds. Each task opens its own transactions.
 TASKS: list[tuple[float, Callable[[], object]]] = [
@@ -34,6 +35,7 @@ TASKS: list[tuple[float, Callable[[], object]]] = [
     (5.0, prepare.sweep),
     (30.0, pressure.settle),
     (2.0, send.sweep),
+    (3600.0, send.tidy),
     (10.0, mail.sweep),
 ]
 
@@ -58,7 +60,7 @@ def run(stop: threading.Event) -> None:
                     due[number] = time.monotonic() + interval
                     attempt(task)
             attempt(beat)
-            stop.wait(0.5)
+            stop.wait(PAUSE)
 
 
 def attempt(task: Callable[[], object]) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from webapp import broker, clock, queue, settings
 from webapp.db import transaction
+from webapp.sending import slowing, turns, work
 from webapp.sending import sweep as sweeping
-from webapp.sending import turns, work
 from webapp.sending.run import Run, Terms
 from webapp.sending.turns import Turn
 
@@ -96,3 +96,9 @@ def sweep() -> None:
         sweeping.sweep()
     except broker.RedisError:
         log.warning("Redis does not answer; sending jobs are queued when it is back")
+
+
+def tidy() -> None:
+    """Forget what is over: domains that asked for less and have long had their full rate again."""
+    with transaction():
+        slowing.tidy(at=clock.now())

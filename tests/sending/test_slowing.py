@@ -76,3 +76,18 @@ def test_somebody_may_say_that_it_is_over(relay):
     assert slowing.forget(relay.id, domain="example.com")
     assert not slowing.forget(relay.id, domain="example.com")
     assert slowing.rates(relay.id, limits={}, rest=None, at=T0) == {}
+
+
+def test_what_was_learnt_of_a_domain_is_forgotten_a_day_after_it_mattered(relay):
+    slowing.slow(relay.id, domain="old.example", limit=None, said="421 slow down", at=T0)
+    slowing.slow(relay.id, domain="new.example", limit=None, said="421 slow down", at=later(hours=23))
+    assert slowing.rates(relay.id, limits={}, rest=None, at=later(days=1, seconds=1)).keys() == set()
+    assert slowing.tidy(at=later(hours=24)) == 0
+    assert slowing.tidy(at=later(hours=24, seconds=1)) == 1
+    assert [row.domain for row in slowing.of_relay(relay.id)] == ["new.example"]
+
+
+def test_the_slowest_domain_has_its_full_rate_again_long_before_it_is_forgotten():
+    hour = later(hours=1)
+    assert recovered(FLOOR, limit=None, since=T0, at=hour) is None
+    assert recovered(FLOOR, limit=1_000_000, since=T0, at=hour) == 1_000_000

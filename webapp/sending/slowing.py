@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from webapp.db import db
@@ -26,6 +26,8 @@ STEP = 60.0
 #: Refusals within this time are of one cause.
 ONE_CAUSE = timedelta(seconds=15)
 _SAID_LIMIT = 200
+#: The slowest is back at its full rate in an hour.
+_KEPT = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +116,9 @@ def forget(relay_id: int, *, domain: str) -> bool:
     db.session.delete(row)
     db.session.flush()
     return True
+
+
+def tidy(*, at: datetime) -> int:
+    """Forget the domains that have long had their full rate again; return how many."""
+    old = delete(Slowing).where(Slowing.slowed_at < at - _KEPT)
+    return len(db.session.scalars(old.returning(Slowing.domain)).all())

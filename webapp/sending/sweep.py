@@ -13,8 +13,10 @@ from webapp.sending.rescue import Watch
 
 log = logging.getLogger(__name__)
 
-#: A lease that has run out and is not renewed for this long is nobody's: senders renew theirs every 6 seconds.
-_watch = Watch(patience=9.0)
+#: A lease that has run out and is not renewed for this long is nobody's: senders renew theirs every 6 seconds. With what lies
+#: between two sweeps, once before and once after it, this stays within the 15 seconds that a rescue may take.
+PATIENCE_SECONDS = 9.0
+_watch = Watch(patience=PATIENCE_SECONDS)
 #: A sending job says every second that it lives; a slot without this word is given a job.
 ALIVE_SECONDS = 5
 QUEUED_SECONDS = 15

@@ -1,0 +1,115 @@
+"""How long it takes until somebody looks after what a dead or frozen process held, by the times that stand in the database."""
+
+import subprocess
+import sys
+from datetime import timedelta
+from types import SimpleNamespace
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from jobs import schedule, send
+from tests.fixtures import T0
+from tests.sending.orders import check_balance, make_order, statuses
+from webapp.db import db, transaction
+from webapp.sending import claims, events, journal, rescue, sweep
+from webapp.sending.journal import Journal, path_of
+from webapp.sending.rescue import Watch
+from webapp.sending.run import RENEW_EVERY
+
+WITHIN = 15.0
+#: What the scheduler's other tasks may take of a round.
+SPARE = 0.5
+[EVERY] = [interval for interval, task in schedule.TASKS if task is send.sweep]
+LONGEST_GAP = EVERY + schedule.PAUSE
+#: Gaps between two looks of the scheduler, from none lost to a round in which others took their time.
+GAPS = [EVERY, EVERY + schedule.PAUSE / 2, LONGEST_GAP, LONGEST_GAP + SPARE]
+
+DIES = """
+import sys
+from pathlib import Path
+from webapp.sending.journal import Journal
+own = Journal(Path(sys.argv[1]), list(range(10)))
+own.hand(0)
+own.hand(1)
+own.answer(1, outcome=2, code=250)
+"""
+
+
+@pytest.fixture
+def claimed(database):
+    """A delivery of thirty, ten of which a process has claimed at T0."""
+    order, token = make_order(30), uuid4()
+    with transaction():
+        assert claims.claim(order, token=token, worker="a process", limit=1, at=T0)
+    return order, token
+
+
+def lease_end(token):
+    with transaction():
+        query = text("SELECT DISTINCT lease_until FROM chunk WHERE lease_token = :token")
+        return db.session.scalars(query, {"token": token}).one()
+
+
+@pytest.fixture
+def looks(monkeypatch, tmp_path):
+    """Look as the scheduler does, first at `first` and then with `gap` seconds between, until something is rescued."""
+
+    def go(*, first, gap):
+        watch, passed = Watch(patience=sweep.PATIENCE_SECONDS), 0.0
+        while True:
+            monkeypatch.setattr(rescue, "time", SimpleNamespace(monotonic=lambda now=passed: 500.0 + now))
+            if rescue.rescue(watch, folder=tmp_path, at=first + timedelta(seconds=passed)):
+                return
+            passed += gap
+            assert passed < 60
+
+    return go
+
+
+def rescued_at(order):
+    with transaction():
+        return events.last(order.delivery_id, code="rescued").at
+
+
+@pytest.mark.parametrize("gap", GAPS)
+def test_what_a_machine_that_died_held_is_rescued_within_15_seconds_of_the_end_of_its_lease(claimed, looks, gap):
+    order, token = claimed
+    end = lease_end(token)
+    looks(first=end, gap=gap)  # a look just too early is the worst case: a lease that ends now is not over yet
+    assert timedelta() < rescued_at(order) - end <= timedelta(seconds=WITHIN)
+    assert statuses(order) == {"waiting": 20, "unconfirmed": 10}  # its journal cannot be read from here
+    check_balance(order)
+
+
+@pytest.mark.parametrize("gap", GAPS)
+def test_what_a_frozen_process_holds_is_rescued_in_the_same_time_and_it_sends_nothing_more(
+    claimed, looks, gap, tmp_path
+):
+    order, token = claimed
+    own = Journal(path_of(tmp_path, token), list(range(10)))  # of this process, which lives and renews nothing
+    assert own.hand(0)
+    end = lease_end(token)
+    looks(first=end, gap=gap)
+    assert timedelta() < rescued_at(order) - end <= timedelta(seconds=WITHIN)
+    assert statuses(order) == {"waiting": 29, "unconfirmed": 1}
+    assert not own.hand(1)
+    check_balance(order)
+
+
+def test_what_a_process_that_died_here_held_is_rescued_at_the_next_look(claimed, looks, tmp_path):
+    order, token = claimed
+    subprocess.run([sys.executable, "-c", DIES, str(path_of(tmp_path, token))], check=True, timeout=60)
+    assert journal.find(tmp_path, token).owner_is_dead
+    looks(first=T0 + timedelta(seconds=1), gap=LONGEST_GAP)
+    assert rescued_at(order) == T0 + timedelta(seconds=1)
+    assert statuses(order) == {"waiting": 28, "unconfirmed": 1, "sent": 1}
+    check_balance(order)
+
+
+def test_at_any_rhythm_the_time_to_rescue_is_kept_and_the_living_renew_sooner():
+    gap = LONGEST_GAP + SPARE
+    # The first look after the end finds it run out; another, when it has stood so for as long as patience asks, takes it.
+    assert gap + sweep.PATIENCE_SECONDS + gap <= WITHIN
+    assert RENEW_EVERY * 1.4 < sweep.PATIENCE_SECONDS
