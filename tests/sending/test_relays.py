@@ -9,6 +9,7 @@ from webapp.errors import Conflict
 from webapp.mail.models import Relay
 from webapp.sending import choosing, grants, relays, warmup
 
+PAUSES = {"pause_refusals": "25", "pause_bounces": "15", "pause_complaints": "3"}
 FORM = {
     "name": "Provider",
     "host": "smtp.example.org",
@@ -19,6 +20,7 @@ FORM = {
     "max_connections": "10",
     "active": "y",
     "is_default": "y",
+    **PAUSES,
 }
 
 
@@ -119,6 +121,7 @@ def test_the_built_in_relay_keeps_its_address_and_takes_a_new_pace(as_role):
             "per_second": "100",
             "active": "y",
             "host": "elsewhere.example",
+            **PAUSES,
         },
     )
     assert answer.status_code == 303
@@ -212,3 +215,33 @@ def test_what_is_wrong_with_a_relay_is_shown_until_somebody_has_looked_after_it(
     assert "Left aside until" in page
     admin.post(f"/settings/relays/{only().id}", data=FORM)
     assert "535 5.7.8" not in admin.get("/settings/relays").text
+
+
+def test_when_to_pause_is_set_for_each_relay(admin):
+    page = admin.get("/settings/relays/new").text
+    assert "When to pause by itself" in page
+    answer = admin.post(
+        "/settings/relays/new",
+        data={**FORM, "pause_refusals": "100", "pause_bounces": "5", "pause_complaints": "1"},
+    )
+    assert answer.status_code == 303
+    relay = only()
+    assert (relay.pause_refusals, relay.pause_bounces, relay.pause_complaints) == (100, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("pause_refusals", "4"),
+        ("pause_refusals", "10001"),
+        ("pause_bounces", "0"),
+        ("pause_bounces", "101"),
+        ("pause_bounces", ""),
+        ("pause_complaints", "0"),
+        ("pause_complaints", "1001"),
+        ("pause_complaints", "0.3"),
+    ],
+)
+def test_a_limit_that_makes_no_sense_is_refused(admin, name, value):
+    assert admin.post("/settings/relays/new", data={**FORM, name: value}).status_code == 422
+    assert db.session.query(Relay).filter_by(name="Provider").count() == 0

@@ -12,10 +12,10 @@ from tests.mail.desks import good
 from tests.mail.servers import ScriptedServer
 from tests.sending.orders import check_balance, make_order, statuses
 from webapp.db import db, transaction
-from webapp.deliveries import ledger
+from webapp.deliveries import ledger, reasons
 from webapp.deliveries.models import Delivery, Event
 from webapp.mail.models import Relay
-from webapp.sending import postponed, slowing, troubles, warmup, work
+from webapp.sending import events, postponed, slowing, troubles, warmup, work
 from webapp.sending.run import Run, Terms
 
 DAY = timedelta(days=1)
@@ -236,10 +236,81 @@ def test_too_many_complaints_pause_once(database, monkeypatch):
     order = make_order(40)
     with transaction():
         ledger.shift(order.delivery_id, at=T0, waiting=-30, sent=30)
-        assert troubles.too_many_complaints(order.delivery_id) is None
+        assert troubles.too_many_complaints(order.delivery_id, limit=3) is None
         ledger.shift(order.delivery_id, at=T0, complained=1)
-        reason = troubles.too_many_complaints(order.delivery_id)
+        reason = troubles.too_many_complaints(order.delivery_id, limit=3)
         assert (reason.code, reason.params) == ("complaints", {"percent": "3.33", "limit": "0.3"})
         assert work.pause(order.delivery_id, code=reason.code, at=T0, **reason.params)
     assert delivery_of(order).state_reason == "complaints"
-    assert troubles.too_many_complaints(order.delivery_id) is None  # whoever resumes it is believed
+    assert troubles.too_many_complaints(order.delivery_id, limit=3) is None  # whoever resumes it is believed
+
+
+def test_the_limit_of_complaints_is_that_of_the_relay_and_the_reason_names_it(go, monkeypatch):
+    monkeypatch.setattr(troubles, "COMPLAINTS_AFTER", 20)
+    with ScriptedServer(good("PIPELINING")) as server:
+        order = make_order(60, port=server.port, per_second=40, pause_complaints=10)
+        with transaction():
+            ledger.shift(order.delivery_id, at=T0, complained=1)
+        assert go(order) == "trouble"
+    found = delivery_of(order)
+    assert (found.state, found.state_reason) == ("paused", "complaints")
+    [params] = noted(order, "complaints")
+    assert params["limit"] == "1.0"
+    said = f"{params['percent']} % of the recipients complained, more than the limit of 1.0 %"
+    assert reasons.words(found.state_reason, params) == said
+    assert events.words(events.last(order.delivery_id, code="complaints")) == f"Paused: {said}"
+    assert reasons.pause_advice("complaints")
+    figures = check_balance(order)
+    assert figures.sent >= 20
+    assert figures.waiting > 0
+
+
+def test_a_relay_that_bears_more_complaints_goes_on(go, monkeypatch):
+    monkeypatch.setattr(troubles, "COMPLAINTS_AFTER", 20)
+    with ScriptedServer(good("PIPELINING")) as server:
+        order = make_order(60, port=server.port, per_second=40, pause_complaints=60)
+        with transaction():
+            ledger.shift(order.delivery_id, at=T0, complained=1)
+        assert go(order) == "dry"
+    assert delivery_of(order).state == "finished"
+
+
+def test_the_limit_of_bounces_is_that_of_the_relay_and_the_reason_names_it(go, monkeypatch):
+    monkeypatch.setattr(troubles, "BOUNCES_AFTER", 20)
+
+    def replies(stage, argument):
+        return "550 5.1.1 no such user" if stage == "rcpt" and "gone.example" in argument else ""
+
+    with ScriptedServer(good("PIPELINING", replies=replies)) as server:
+        order = make_order(90, port=server.port, per_second=40, pause_bounces=40)
+        send_to(order, "gone.example", 30)
+        assert go(order) == "trouble"
+    found = delivery_of(order)
+    assert found.state_reason == "bounces"
+    [params] = noted(order, "bounces")
+    assert params["limit"] == 40
+    said = f"{params['percent']} % of the addresses were refused, more than the limit of 40 %"
+    assert events.words(events.last(order.delivery_id, code="bounces")) == f"Paused: {said}"
+    check_balance(order)
+
+
+def test_after_a_pause_for_bounces_counting_begins_afresh(database):
+    order = make_order(1000)
+    with transaction():
+        ledger.shift(order.delivery_id, at=T0, waiting=-300, sent=200, failed=100)
+        reason = troubles.too_many_bounces(order.delivery_id, limit=33)
+        assert reason.params == {"percent": 33, "limit": 33, "attempted": 300, "failed": 100}
+        assert work.pause(order.delivery_id, code=reason.code, at=T0, **reason.params)
+        ledger.shift(order.delivery_id, at=T0, waiting=-200, sent=140, failed=60)
+        assert troubles.too_many_bounces(order.delivery_id, limit=33) is None
+        assert troubles.too_many_bounces(order.delivery_id, limit=29).params["percent"] == 30
+
+
+def test_how_many_refusals_in_a_row_are_borne_is_said_by_the_relay(go):
+    with ScriptedServer(good(replies=lambda stage, _: "550 5.7.1 blocked" if stage == "rcpt" else "")) as server:
+        order = make_order(60, port=server.port, connections=1, pause_refusals=40)
+        assert go(order) == "trouble"
+    [params] = noted(order, "refusals")
+    assert params["count"] >= 40
+    said = f"Paused: the relay refused {params['count']} messages in a row (550 5.7.1 blocked)"
+    assert events.words(events.last(order.delivery_id, code="refusals")) == said

@@ -39,6 +39,11 @@ class Relay(Model):
     # A warm-up: at most so many messages on the first day, the second day, …; after the last day no ceiling.
     plan: Mapped[list[int]] = mapped_column(ARRAY(Integer), default=list, server_default="{}")
     plan_from: Mapped[date | None]
+    # When its deliveries pause by themselves: more refusals in a row that are not about the addresses, a larger share of
+    # messages refused for good (percent), or of complaints (in a thousand).
+    pause_refusals: Mapped[Small] = mapped_column(default=25, server_default="25")
+    pause_bounces: Mapped[Small] = mapped_column(default=15, server_default="15")
+    pause_complaints: Mapped[Small] = mapped_column(default=3, server_default="3")
     # What was wrong with it last, and until when others are taken instead.
     trouble: Mapped[str | None]
     trouble_text: Mapped[str] = mapped_column(default="", server_default="")

@@ -104,6 +104,24 @@ class RelayForm(Form):
         ),
     )
     begin_again = BooleanField(_l("Begin the warm-up again with the first day"))
+    pause_refusals = IntegerField(
+        _l("Refusals in a row"),
+        default=25,
+        validators=[InputRequired(_l("Fill in a number.")), NumberRange(5, 10_000, _l("From 5 to 10,000."))],
+        description=_l("Those that are not about an address, such as “blocked” or “policy”."),
+    )
+    pause_bounces = IntegerField(
+        _l("Refused for good, in 100 messages"),
+        default=15,
+        validators=[InputRequired(_l("Fill in a number.")), NumberRange(1, 100, _l("From 1 to 100."))],
+        description=_l("Looked at from 200 messages on. 100 is never."),
+    )
+    pause_complaints = IntegerField(
+        _l("Complaints, in 1,000 messages"),
+        default=3,
+        validators=[InputRequired(_l("Fill in a number.")), NumberRange(1, 1000, _l("From 1 to 1,000."))],
+        description=_l("Looked at from 1,000 messages on. Large mailbox providers ask for less than 1, and never 3."),
+    )
 
 
 class DomainForm(Form):

@@ -70,8 +70,8 @@ class Run:
         self._job = job
         self._terms = terms
         self._stock = Stock()
-        self._weather = Weather()
         way = job.way
+        self._weather = Weather(way.tolerance.refusals)
         self._pacer = Pacer(way.relay_id, per_second=way.per_second, share=terms.share, by_domain=way.by_domain)
         self._limits = Limits(way.relay_id, self._pacer)
         now = time.monotonic()
@@ -373,8 +373,9 @@ class Run:
 
     def _bounces(self) -> Reason | None:
         with transaction():
-            delivery_id = self._job.order.delivery_id
-            return too_many_bounces(delivery_id) or too_many_complaints(delivery_id)
+            delivery_id, bears = self._job.order.delivery_id, self._job.way.tolerance
+            too_many = too_many_bounces(delivery_id, limit=bears.bounces)
+            return too_many or too_many_complaints(delivery_id, limit=bears.complaints)
 
 
 def _less(hold: Hold, told: Iterable[Told]) -> dict[int, Piece]:

@@ -11,12 +11,8 @@ from webapp.sending.weather import Weather
 #: A relay that restarts is waited for this long.
 PATIENCE_SECONDS = 10.0
 PATIENCE_FAILURES = 3
-#: Share of attempted messages that may be refused for good, once this many were attempted.
-BOUNCE_LIMIT_PERCENT = 15
-BOUNCE_AFTER = 200
-
-#: Share of sent messages that may be complained about, in thousandths, once this many were sent.
-COMPLAINT_LIMIT_PERMILLE = 3
+#: Shares mean something once this many were attempted, or sent.
+BOUNCES_AFTER = 200
 COMPLAINTS_AFTER = 1000
 
 _AT_ONCE = {
@@ -24,6 +20,15 @@ _AT_ONCE = {
     wire.Trouble.CERTIFICATE: "relay_certificate",
     wire.Trouble.TLS: "relay_tls",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """What is borne over a relay: refusals in a row, messages refused for good in a hundred, complaints in a thousand."""
+
+    refusals: int = 25
+    bounces: int = 15
+    complaints: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +56,33 @@ def judge(weather: Weather) -> Reason | None:
     return Reason("relay_unreachable" if unreachable else "relay_broken", {"text": text})
 
 
-def too_many_bounces(delivery_id: int) -> Reason | None:
-    """Say whether too many addresses are refused for good; after a pause for that, counting starts afresh."""
+def too_many_bounces(delivery_id: int, *, limit: int) -> Reason | None:
+    """Say whether more than `limit` in a hundred are refused for good; after a pause for that, counting starts afresh."""
     figures = ledger.read(delivery_id)
-    if figures.attempted < BOUNCE_AFTER or figures.failed * 100 <= figures.attempted * BOUNCE_LIMIT_PERCENT:
+    if figures.attempted < BOUNCES_AFTER or figures.failed * 100 <= figures.attempted * limit:
         return None
     before = events.last(delivery_id, code="bounces")
     attempted, failed = figures.attempted, figures.failed
     if before is not None:
         attempted -= int(before.params.get("attempted", 0))
         failed -= int(before.params.get("failed", 0))
-    if attempted < BOUNCE_AFTER or failed * 100 <= attempted * BOUNCE_LIMIT_PERCENT:
+    if attempted < BOUNCES_AFTER or failed * 100 <= attempted * limit:
         return None
     params: dict[str, str | int] = {
         "percent": round(failed * 100 / attempted),
-        "limit": BOUNCE_LIMIT_PERCENT,
+        "limit": limit,
         "attempted": figures.attempted,
         "failed": figures.failed,
     }
     return Reason("bounces", params)
 
 
-def too_many_complaints(delivery_id: int) -> Reason | None:
-    """Say whether too many recipients call it spam; a person who resumes after that is believed."""
+def too_many_complaints(delivery_id: int, *, limit: int) -> Reason | None:
+    """Say whether more than `limit` recipients in a thousand call it spam; a person who resumes after that is believed."""
     figures = ledger.read(delivery_id)
-    if figures.sent < COMPLAINTS_AFTER or figures.complained * 1000 <= figures.sent * COMPLAINT_LIMIT_PERMILLE:
+    if figures.sent < COMPLAINTS_AFTER or figures.complained * 1000 <= figures.sent * limit:
         return None
     if events.last(delivery_id, code="complaints") is not None:
         return None
     percent = f"{figures.complained * 100 / figures.sent:.2f}"
-    return Reason("complaints", {"percent": percent, "limit": f"{COMPLAINT_LIMIT_PERMILLE / 10:.1f}"})
+    return Reason("complaints", {"percent": percent, "limit": f"{limit / 10:.1f}"})

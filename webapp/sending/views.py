@@ -23,6 +23,7 @@ _ADDRESS = ("host", "port", "tls", "username")
 _COLUMNS = (
     *("name", "host", "port", "tls", "username", "max_connections", "per_second", "active", "is_default"),
     *("weight", "takes_over", "by_domain", "plan"),
+    *("pause_refusals", "pause_bounces", "pause_complaints"),
 )
 _NOT_BUILT_IN = (*_ADDRESS, "weight", "takes_over", "by_domain", "plan", "begin_again")
 

@@ -5,15 +5,17 @@ from dataclasses import dataclass, field
 
 from webapp.mail.wire import RelayError
 
-#: Refusals in a row that are not about the addresses: then nothing more is offered.
-REFUSALS_IN_A_ROW = 25
 DOMAINS_IN_A_ROW = 3
 
 
 @dataclass(slots=True)
 class Weather:
-    """Written by the loop, read by the run."""
+    """Written by the loop, read by the run.
 
+    After `most_refused` refusals in a row that are not about the addresses, nothing more is offered.
+    """
+
+    most_refused: int = 25
     refused_in_a_row: int = 0
     refusal: str = ""
     refusing: set[str] = field(default_factory=set)  # the domains in that row, "" for all that is not one domain's
@@ -24,7 +26,7 @@ class Weather:
     @property
     def stormy(self) -> bool:
         """Whether the relay refuses everything; a domain or two that want nothing for now are only slowed down."""
-        enough = self.refused_in_a_row >= REFUSALS_IN_A_ROW
+        enough = self.refused_in_a_row >= self.most_refused
         return enough and ("" in self.refusing or len(self.refusing) >= DOMAINS_IN_A_ROW)
 
     def accepted(self) -> None:

@@ -1,6 +1,6 @@
 """What a sending job works on: one delivery, with everything its messages are made of and the relay they go over."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -22,6 +22,7 @@ from webapp.sending import choosing, domains, events, relays, warmup
 from webapp.sending.claims import Order
 from webapp.sending.limits import Limits
 from webapp.sending.making import Maker
+from webapp.sending.troubles import Tolerance
 
 #: A finished delivery has messages to send only where a person said "Send again".
 WORKABLE = frozenset({State.SENDING, State.FINISHED})
@@ -36,6 +37,7 @@ class Way:
     connections: int
     per_second: int | None
     by_domain: bool = True
+    tolerance: Tolerance = field(default_factory=Tolerance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,13 @@ def load(delivery_id: int, *, at: datetime) -> Work | None:
     return Work(
         order=Order(delivery_id, preparation.id, delivery.topic_id, validity=timedelta(hours=delivery.validity_hours)),
         maker=maker,
-        way=Way(relay.id, target, connections, relay.per_second, relay.by_domain),
+        way=Way(relay.id, target, connections, relay.per_second, relay.by_domain, _tolerance(relay)),
         started_at=delivery.started_at or at,
     )
+
+
+def _tolerance(relay: Relay) -> Tolerance:
+    return Tolerance(relay.pause_refusals, relay.pause_bounces, relay.pause_complaints)
 
 
 def _is_workable(delivery: Delivery, *, at: datetime) -> bool:
