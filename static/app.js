@@ -245,6 +245,8 @@ function ready() {
     const banner = document.getElementById("no-assets");
     if (banner) banner.hidden = false;
   }
+  // Where the tabs are wider than the page, the one that is open is in sight.
+  for (const tab of document.querySelectorAll(".tabs [aria-current]")) tab.scrollIntoView({ block: "nearest", inline: "center" });
   const dialog = document.querySelector("#dialog > dialog[open]");
   if (dialog) modal(dialog);
   document.getElementById("problems")?.focus();

@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from jobs import audience as audience_jobs
 from tests.fixtures import T0
-from webapp.audience import attribute_values, attributes, contacts, segments
+from webapp.audience import attribute_values, attribute_views, attributes, contacts, segments
 from webapp.audience.contacts import Facts
 from webapp.audience.models import Attribute, Contact
 from webapp.db import db, transaction
@@ -91,9 +91,18 @@ def test_a_contact_is_edited_with_fields_of_their_types(define, as_role):
     kept = {"points": 1200, "level": "Gold", "member": True, "bought_on": "2026-11-02", "shoe_size": "42"}
     assert found.attributes == kept
     page = client.get(f"/contacts/{found.id}").text
-    for words in ("1,200", "Nov 2, 2026", "Yes", "shoe_size"):
+    for words in ("1200", "Nov 2, 2026", "Yes", "shoe_size"):
         assert words in page
     assert 'value="1200"' in client.get(f"/contacts/{found.id}/edit").text
+
+
+def test_only_numbers_too_large_for_a_year_have_separators(app):
+    with app.test_request_context():
+        assert [attribute_views.shown(value, "number") for value in (2011, 9999.5, 12000)] == [
+            "2011",
+            "9999.5",
+            "12,000",
+        ]
 
 
 def test_an_attribute_that_is_used_is_not_deleted_and_the_page_says_where(define, make_delivery, user, as_role):

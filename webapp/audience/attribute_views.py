@@ -122,7 +122,8 @@ def shown(value: Any, kind: str) -> str:
     if isinstance(value, bool):
         return str(gettext("Yes") if value else gettext("No"))
     if kind == "number" and isinstance(value, int | float):
-        return str(format_decimal(value, locale=i18n.language()))
+        # four digits may be a year
+        return str(format_decimal(value, locale=i18n.language(), group_separator=abs(value) >= 10_000))
     if kind == "date":
         try:
             return str(format_date(date.fromisoformat(str(value)), locale=i18n.language()))

@@ -93,4 +93,7 @@ class ConsentForm(Form):
 
 
 class UploadForm(Form):
-    file = FileField(_l("CSV file"), description=_l("As your other tool exports it: any encoding, any separator"))
+    file = FileField(
+        _l("CSV file"),
+        description=_l("As your other tool exports it: any encoding, any separator, also packed (gzip, zip)"),
+    )

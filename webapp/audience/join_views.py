@@ -1,5 +1,7 @@
 """Merging two contacts: finding the other one, choosing what stays, doing it."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, flash, render_template, request, url_for
@@ -10,6 +12,7 @@ from webapp.accounts.rights import Right
 from webapp.audience import attribute_views, attributes, contacts, joining
 from webapp.audience.columns import FIELDS
 from webapp.audience.models import Contact
+from webapp.audience.views import country_word, language_word
 from webapp.errors import Invalid
 from webapp.web.forms import shown_again
 from webapp.web.htmx import go
@@ -17,6 +20,9 @@ from webapp.web.login import needs, person
 from webapp.words import gettext
 
 bp = Blueprint("joining", __name__)
+
+#: Facts that are kept as codes.
+WORDS: dict[str, Callable[[str], str]] = {"language": language_word, "country": country_word}
 
 
 @bp.get("/contacts/<int:contact_id>/merge")
@@ -54,6 +60,7 @@ def _choices(found: Contact, other: Contact) -> list[dict[str, Any]]:
         attribute = known.get(key) if key != one.name else None
         label = attribute.label if attribute else str(FIELDS.get(one.name, key))
         kind = attribute.kind if attribute else "text"
-        values = [None if value is None else attribute_views.shown(value, kind) for value in (one.mine, one.theirs)]
+        say = WORDS.get(one.name, partial(attribute_views.shown, kind=kind))
+        values = [None if value is None else say(value) for value in (one.mine, one.theirs)]
         shown.append({"name": one.name, "label": label, "values": values, "theirs": one.mine is None})
     return shown
