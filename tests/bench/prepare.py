@@ -11,13 +11,13 @@ from webapp import clock
 from webapp.accounts.models import Role, User
 from webapp.db import db, transaction
 from webapp.deliveries import partitions, preparation
-from webapp.deliveries.models import Delivery, DeliveryList, DeliverySegment, Preparation
+from webapp.deliveries.models import Delivery, DeliveryList, DeliverySegment, Preparation, PreparationLog
 from webapp.deliveries.preparation_target import values_sql
 from webapp.deliveries.pulse import LOCK
 from webapp.mail.models import Relay
 
 CONTACTS = 1_000_000
-IN_RULES = ("target", "rules", "freeze")
+IN_RULES = ("target", "rules", "freeze")  # with the writing of the messages, which is the first part of Personalisation
 FIELDS = ("first_name", "last_name", "company", "city", "country", "language")
 
 _PARAGRAPH = (
@@ -63,12 +63,13 @@ def run(scale):
 
 
 def tell(number, yardstick, plain, conditions, stop_seconds):
-    rules = sum(plain["stages"][name] for name in IN_RULES)
+    rules = sum(plain["stages"][name] for name in IN_RULES) + plain["filled"]
     rows = [
         ("targeted, to deliver, left out", f"{plain['targeted']:,}, {plain['to_deliver']:,}, {plain['to_exclude']:,}"),
         ("one INSERT … SELECT by no rule", f"{yardstick:.2f} s"),
         *((f"  stage {name}", f"{seconds:.1f} s") for name, seconds in plain["stages"].items()),
-        ("target, rules and freeze", f"{rules:.2f} s, {rules / yardstick:.1f} x"),
+        ("  of personalise, writing the messages", f"{plain['filled']:.1f} s"),
+        ("target, rules, messages and freeze", f"{rules:.2f} s, {rules / yardstick:.1f} x"),
         ("whole preparation, plain fields", f"{plain['seconds']:.2f} s, {plain['seconds'] / yardstick:.1f} x"),
         ("whole preparation, conditions and a loop", f"{conditions['seconds']:.2f} s"),
         ("written to the log of PostgreSQL", f"{plain['wal'] / number:,.0f} bytes a recipient"),
@@ -161,12 +162,21 @@ def press(delivery_id):
         raise RuntimeError(f"The preparation ended as {found.status}: {found.stages}")
     return {
         "stages": {stage["stage"]: stage["seconds"] for stage in found.stages},
+        "filled": seconds_between(preparation_id, "rules", "filled"),
         "seconds": (found.finished_at - found.started_at).total_seconds(),
         "wal": wal_bytes() - before,
         "targeted": found.targeted,
         "to_deliver": found.to_deliver,
         "to_exclude": found.to_exclude,
     }
+
+
+def seconds_between(preparation_id, first, last):
+    """Return the seconds between two lines of the log of a preparation, the last of each code."""
+    query = select(PreparationLog.code, PreparationLog.at).where(PreparationLog.preparation_id == preparation_id)
+    with transaction():
+        at = dict(db.session.execute(query.order_by(PreparationLog.id)).tuples().all())
+    return (at[last] - at[first]).total_seconds()
 
 
 def stop(delivery_id, stage):

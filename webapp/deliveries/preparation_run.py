@@ -236,6 +236,7 @@ def _fill(work: Work, compiled: Compiled) -> Filled:
     fields = preparation_check.fields_of(work.delivery)
     filled = preparation_fill.fill(work.preparation_id, delivery_id=work.delivery.id, fields=fields, progress=shown)
     work.digest = filled.digest
+    work.report.line("info", "filled", count=filled.messages)
     return filled
 
 

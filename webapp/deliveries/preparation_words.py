@@ -33,6 +33,7 @@ LINES: dict[str, LazyString] = {
     "target": _l("Target read: %(count)s contacts from %(lists)s"),
     "rule": _l("%(cause)s: %(count)s left out"),
     "rules": _l("Rules done: %(targeted)s targeted, %(to_deliver)s to deliver, %(to_exclude)s to exclude"),
+    "filled": _l("%(count)s messages written with their values"),
     "personalised": _l("%(count)s messages made once: each can be made"),
     "proven": _l(
         "%(count)s messages can be made: the content only shows plain fields, and every value fits. %(made)s were made to see."
