@@ -13,7 +13,7 @@ from webapp.deliveries.models import Delivery, Proof
 from webapp.errors import Conflict, Invalid, NotAllowed
 from webapp.mail import dkim, resolver
 from webapp.mail.dkim import Algorithm
-from webapp.mail.models import DkimKey, Relay
+from webapp.mail.models import DkimKey, DomainCheck, Relay
 from webapp.sending import domains, letters, work
 
 DOMAIN = "fjellheim.example"
@@ -147,11 +147,25 @@ def test_checking_shows_what_dns_says_and_changes_nothing(admin, zone, person):
     assert "There is no DMARC record" in page
 
 
-def test_a_machine_without_dns_is_told_in_words(admin, monkeypatch):
-    def none():
-        raise resolver.NoDns("no name server is set up")
+def test_what_is_not_in_order_is_kept_for_the_rule_and_a_silent_dns_leaves_the_last_answer(admin, zone, monkeypatch):
+    admin.post(f"/settings/domains/{DOMAIN}/check")
+    assert db.session.get(DomainCheck, DOMAIN).amiss == ["SPF", "DMARC"]  # that no key is made is no error
+    zone.records["TXT", DOMAIN] = ["v=spf1 mx -all"]
+    admin.post(f"/settings/domains/{DOMAIN}/check")
+    db.session.expire_all()
+    assert db.session.get(DomainCheck, DOMAIN).amiss == ["DMARC"]
+    monkeypatch.setattr(resolver, "system", _no_dns)
+    admin.post(f"/settings/domains/{DOMAIN}/check")
+    db.session.expire_all()
+    assert db.session.get(DomainCheck, DOMAIN).amiss == ["DMARC"]
 
-    monkeypatch.setattr(resolver, "system", none)
+
+def _no_dns():
+    raise resolver.NoDns("no name server is set up")
+
+
+def test_a_machine_without_dns_is_told_in_words(admin, monkeypatch):
+    monkeypatch.setattr(resolver, "system", _no_dns)
     page = admin.post(f"/settings/domains/{DOMAIN}/check").text
     assert "DNS gave no answer" in page
     assert "no name server is set up" in page

@@ -16,6 +16,18 @@ WORDS = {
     "sender_missing": (_l("The sender's address is missing"), _l("Say from which address the message comes.")),
     "sender_invalid": (_l("The sender's address “%(address)s” is not an e-mail address"), _l("Correct it.")),
     "sender_name": (_l("The sender has no name"), _l("Readers see the bare address. A name is trusted more.")),
+    "domain_unchecked": (
+        _l("Nobody has checked what DNS says of the sender's domain %(domain)s"),
+        _l(
+            "An administrator can, in Settings → Sending domains. Mailbox providers look for SPF, DKIM and DMARC there."
+        ),
+    ),
+    "domain_amiss": (
+        _l("DNS is not in order for the sender's domain %(domain)s: %(names)s"),
+        _l(
+            "Mailbox providers may refuse the message or hide it. Settings → Sending domains says what to publish; check again there afterwards."
+        ),
+    ),
     "reply_invalid": (
         _l("The reply address “%(address)s” is not an e-mail address"),
         _l("Correct it, or leave it empty."),

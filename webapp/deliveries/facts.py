@@ -10,7 +10,7 @@ from webapp.audience.models import Attribute, Contact, ListMember, Subscription
 from webapp.content.checks import Checked, Draft, check
 from webapp.content.findings import Finding
 from webapp.db import db
-from webapp.deliveries import target
+from webapp.deliveries import sender_domain, target
 from webapp.deliveries.models import Delivery, Preparation, Proof
 from webapp.deliveries.preparation_check import known_to, usable_relay
 from webapp.deliveries.rulebook import typology_of
@@ -53,6 +53,7 @@ def check_delivery(delivery: Delivery, **changes: Any) -> Checked:
     values = {part: getattr(delivery, part) for part in parts}
     draft = Draft(**{"base_url": settings.current().base_url, **values, **changes})
     checked = check(dataclasses.replace(draft, known=known_to(draft)))
+    checked.findings += sender_domain.findings(draft.from_address, relay_id=usable_relay(delivery.relay_id))
     checked.findings = controlled(checked.findings, typology_of(delivery))
     return checked
 

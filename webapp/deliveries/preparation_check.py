@@ -10,6 +10,7 @@ from webapp.content.fields import CONTACT_NAMES, LINK_NAMES
 from webapp.content.problems import TemplateProblem
 from webapp.content.render import Compiled, content_fields
 from webapp.db import db
+from webapp.deliveries import sender_domain
 from webapp.deliveries.models import Delivery
 from webapp.deliveries.preparation_target import existing_attributes
 from webapp.deliveries.report import Critical, Report
@@ -31,9 +32,10 @@ def check(delivery: Delivery, *, base_url: str) -> tuple[Checked, int | None]:
         base_url=base_url,
         known=known_to(delivery),
     )
-    checked = check_content(draft)
+    checked, relay_id = check_content(draft), usable_relay(delivery.relay_id)
+    checked.findings += sender_domain.findings(draft.from_address, relay_id=relay_id)
     checked.findings = controlled(checked.findings, typology_of(delivery))
-    return checked, usable_relay(delivery.relay_id)
+    return checked, relay_id
 
 
 def known_to(content: Delivery | Draft) -> set[str]:

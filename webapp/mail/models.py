@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, Integer, LargeBinary, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Index, Integer, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -49,6 +49,16 @@ class Relay(Model):
     trouble_text: Mapped[str] = mapped_column(default="", server_default="")
     troubled_until: Mapped[datetime | None]
     created_at: Mapped[datetime]
+
+
+class DomainCheck(Model):
+    """What DNS said of a sending domain when it was asked last; `amiss` names what was not in order: SPF, DKIM s1, DMARC."""
+
+    __tablename__ = "domain_check"
+
+    domain: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    amiss: Mapped[list[str]] = mapped_column(ARRAY(Text))
 
 
 class DkimKey(Model):

@@ -179,6 +179,14 @@ _CONTENT = (
         level="error",
         always=True,
     ),
+    _control(
+        "sending_domain",
+        _l("Sending domain"),
+        _l("Were SPF, DKIM and DMARC of the sender's domain in order when DNS was asked last?"),
+        "domain_unchecked",
+        "domain_amiss",
+        level="warning",
+    ),
 )
 KINDS: dict[str, Kind] = {kind.code: kind for kind in (*_RECIPIENTS, *_CONTENT)}
 #: Those an administrator may add.

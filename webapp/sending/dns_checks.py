@@ -3,9 +3,14 @@
 import ipaddress
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
 
+from sqlalchemy.dialects.postgresql import insert
+
+from webapp.db import db
+from webapp.mail.models import DomainCheck
 from webapp.mail.resolver import NoDns, Resolver
 from webapp.sending import spf
 from webapp.sending.domains import record_name, return_domain
@@ -15,6 +20,8 @@ from webapp.words import gettext, ngettext
 #: Tags that RFC 9989 took out of DMARC.
 _OLD_TAGS = ("pct", "rf", "ri")
 _MOST_PARENTS = 7
+#: What the rule about sending domains asks for.
+_RULED = ("SPF", "DKIM", "DMARC")
 
 
 class Level(StrEnum):
@@ -61,6 +68,16 @@ def check(domain: str, *, keys: Sequence[DkimKey], relays: Iterable[Relay], reso
     if not living:
         found.insert(1, _unsigned())
     return found
+
+
+def keep(domain: str, found: Iterable[Finding], *, at: datetime) -> None:
+    """Keep what of SPF, DKIM and DMARC is not in order, for the rule about sending domains; not if DNS was silent on any."""
+    asked = [one for one in found if one.subject.split(" ")[0] in _RULED]
+    if not asked or any(one.level is Level.UNKNOWN for one in asked):
+        return
+    said = {"at": at, "amiss": [one.subject for one in asked if one.level is Level.ERROR]}
+    kept = insert(DomainCheck).values(domain=domain, **said)
+    db.session.execute(kept.on_conflict_do_update(index_elements=[DomainCheck.domain], set_=said))
 
 
 def check_key(key: DkimKey, resolver: Resolver) -> Finding:

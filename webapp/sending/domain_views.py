@@ -57,13 +57,14 @@ def show(domain: str) -> Response | str:
 @bp.post("/<domain>/check")
 @needs(Right.ADMIN)
 def check(domain: str) -> str:
-    """Ask DNS, and show what it says; nothing changes."""
+    """Ask DNS, show what it says, and keep what is not in order for the rule about sending domains."""
     asked = _domain(domain)
     keys, ways = domains.keys_of(asked), [relay for relay in relays.all_relays() if relay.active]
     try:
         found = dns_checks.check(asked, keys=keys, relays=ways, resolver=resolver.system())
     except NoDns as error:
         found = [dns_checks.no_answer("DNS", str(error))]
+    dns_checks.keep(asked, found, at=clock.now())
     return _page(asked, findings=found)
 
 
