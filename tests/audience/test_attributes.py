@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from jobs import audience as audience_jobs
 from tests.fixtures import T0
-from webapp.audience import attribute_values, attribute_views, attributes, contacts, segments
+from webapp.audience import attribute_names, attribute_values, attribute_views, attributes, contacts, segments
 from webapp.audience.contacts import Facts
 from webapp.audience.models import Attribute, Contact
 from webapp.db import db, transaction
@@ -132,6 +132,7 @@ def test_the_values_of_a_deleted_attribute_are_forgotten_unless_it_is_defined_ag
     assert attributes.undefined() == ["a", "city"]
     audience_jobs.forget("city")
     assert (attributes.holders("city"), attributes.holders("a")) == (0, 5)
+    assert attribute_names.known(["city", "a", "b"]) == {"a"}
 
 
 def test_attributes_are_defined_changed_and_deleted_on_pages(user, as_role):

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text, update
 
 from tests.fixtures import T0
 from webapp.accounts.models import User
-from webapp.audience import csvfile, importing, imports, staging, uploads
+from webapp.audience import attribute_names, csvfile, importing, imports, staging, uploads
 from webapp.audience.merging import Wishes
 from webapp.audience.models import (
     Contact,
@@ -305,3 +305,10 @@ def test_an_upload_that_nobody_starts_is_thrown_away_after_a_week(make_user):
         db.session.refresh(found)
     assert found.status == "cancelled"
     assert db.session.scalar(select(func.count()).select_from(ImportPart)) == 0
+
+
+def test_the_names_of_attributes_that_came_are_known_at_once(take):
+    take("e-mail;Shoe size;Colour\na@x.no;42;\n")
+    take("e-mail;Shoe size;Hat\na@x.no;43;L\n")
+    assert {"shoe_size", "hat"} <= attribute_names.known(["shoe_size", "hat", "coat"])
+    assert attribute_names.known(["coat"]) == set()

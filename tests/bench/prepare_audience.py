@@ -5,6 +5,7 @@ from datetime import timedelta
 from sqlalchemy import text
 
 from webapp import clock
+from webapp.audience import attribute_names
 from webapp.audience.models import ContactList, Segment, Topic
 from webapp.db import db, transaction
 from webapp.deliveries import partitions, pressure
@@ -45,6 +46,7 @@ def make_audience(number):
         """),
         given,
     )
+    attribute_names.keep(["city", "points"])
     return {"topic": topic.id, "lists": [one.id for one in lists], "segment": segment.id}
 
 

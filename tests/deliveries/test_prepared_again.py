@@ -57,6 +57,8 @@ def test_preparing_again_for_another_audience_leaves_nothing_of_the_old_and_hold
     assert preparation.current(delivery).to_deliver == 2_000
     assert set(parts()) == {f"{table}_{delivery.preparation_id}" for table in ("message", "exclusion")}
     assert sum(parts().values()) <= sum(sizes.values())
-    assert rows_of("delivery_id", delivery.id) == rows
+    again = rows_of("delivery_id", delivery.id)
+    assert abs(again.pop("reach") - rows.pop("reach")) <= 1  # a row for 64 numbers of contacts, wherever they begin
+    assert again == rows
     reached = set(db.session.scalars(db.select(Message.contact_id).where(Message.delivery_id == delivery.id)))
     assert reached == set(db.session.scalars(db.select(ListMember.contact_id).where(ListMember.list_id == other.id)))

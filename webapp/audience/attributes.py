@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, select, text
 
 from webapp.accounts import audit
 from webapp.accounts.models import User
-from webapp.audience import attribute_values, columns, search_indexes, segment_kinds, segment_use
+from webapp.audience import attribute_names, attribute_values, columns, search_indexes, segment_kinds, segment_use
 from webapp.audience.attribute_values import KINDS, Value
 from webapp.audience.models import Attribute, Contact
 from webapp.audience.rows import MAX_VALUE
@@ -114,7 +114,10 @@ def forget_some(name: str, *, after: int) -> int | None:
         text("SELECT max(id) FROM (SELECT id FROM contact WHERE id > :after ORDER BY id LIMIT :limit) AS part"),
         {"after": after, "limit": FORGOTTEN_AT_ONCE},
     )
-    if last is None or db.session.scalar(select(Attribute.id).where(Attribute.name == name)) is not None:
+    if db.session.scalar(select(Attribute.id).where(Attribute.name == name)) is not None:
+        return None
+    if last is None:
+        attribute_names.forget(name)
         return None
     db.session.execute(
         text("""

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from webapp.accounts import audit
 from webapp.accounts.models import User
-from webapp.audience import addresses, columns, erased, estimating, search, suppression
+from webapp.audience import addresses, attribute_names, columns, erased, estimating, search, suppression
 from webapp.audience.models import Contact, Import, Subscription
 from webapp.audience.search import Wanted
 from webapp.db import db
@@ -217,6 +217,7 @@ def _fill(found: Contact, facts: Facts) -> None:
     found.country = columns.country(facts.country) if facts.country else None
     found.external_id = facts.external_id or None
     found.attributes = facts.attributes
+    attribute_names.keep(facts.attributes)
 
 
 def _check_number(external_id: str | None, *, but: int | None) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from webapp.audience import bulk, enlisting
+from webapp.audience import attribute_names, bulk, enlisting
 from webapp.db import db
 
 LOCK = 7_362_011  # one merge at a time: two files with the same new addresses make each contact once
@@ -95,6 +95,7 @@ def merge(
             came = enlisting.subscribe(topic_id, source=wishes.source, import_id=import_id, by_id=by_id, at=at)
             for name, count in came.items():
                 setattr(found, name, getattr(found, name) + count)
+    attribute_names.keep(keys)
     return found
 
 

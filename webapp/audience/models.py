@@ -187,6 +187,14 @@ class Attribute(Model):
     created_at: Mapped[datetime]
 
 
+class AttributeName(Model):
+    """The name of an attribute that a contact has, or had: kept by whoever writes them, so that nobody has to ask contacts."""
+
+    __tablename__ = "attribute_name"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+
+
 class Quarantine(Model):
     """An address that could not be reached several times: left alone for a while, then tried again.
 

@@ -3,8 +3,10 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 
+from webapp.audience import attribute_names
+from webapp.audience.models import Attribute
 from webapp.content.fields import CONTACT_NAMES, LINK_NAMES
 from webapp.db import db
 from webapp.deliveries import target
@@ -113,16 +115,9 @@ def _value(name: str, own: str) -> str:
 
 
 def existing_attributes(names: Collection[str]) -> set[str]:
-    """Return which of these names are attributes: those that are defined, and those that at least one contact has."""
-    rows = db.session.execute(
-        text("""
-            SELECT asked.name FROM unnest(CAST(:names AS text[])) AS asked (name)
-            WHERE EXISTS (SELECT FROM attribute WHERE attribute.name = asked.name)
-                OR EXISTS (SELECT FROM contact WHERE attributes ? asked.name)
-        """),
-        {"names": list(names)},
-    )
-    return {row.name for row in rows}
+    """Return which of these names are attributes: those that are defined, and those that contacts have."""
+    defined = select(Attribute.name).where(Attribute.name.in_(names))
+    return attribute_names.known(names) | set(db.session.scalars(defined))
 
 
 def exclude_failed(preparation_id: int, *, failed: dict[int, str]) -> None:

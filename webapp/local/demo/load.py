@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 
 from webapp.accounts import demo as staff
 from webapp.accounts.models import Folder, User
-from webapp.audience import addresses, segments
+from webapp.audience import addresses, attribute_names, segments
 from webapp.audience.models import Contact, ContactList, Topic
 from webapp.db import db, driver
 from webapp.deliveries import edit
@@ -67,6 +67,7 @@ def facts() -> dict[str, Any]:
 
 def _contacts(people: Iterable[Person], *, at: datetime) -> None:
     columns = "external_id, email, email_norm, invalid_reason, first_name, last_name, language, country, company, attributes, created_at, updated_at"
+    names: set[str] = set()
     with driver().cursor() as cursor, cursor.copy(f"COPY contact ({columns}) FROM STDIN") as copy:
         for one in people:
             checked = addresses.check(one.email)
@@ -74,6 +75,8 @@ def _contacts(people: Iterable[Person], *, at: datetime) -> None:
             reason = None if checked.reason == "missing" else checked.reason
             known = (f"{MARK}{one.number}", checked.email, checked.norm, reason, one.first_name, one.last_name)
             copy.write_row((*known, one.language, one.country, one.company, json.dumps(one.attributes), since, since))
+            names.update(one.attributes)
+    attribute_names.keep(names)
 
 
 def _pairs(rows: Iterable[tuple[str, int, Any]], *, into: str, columns: str) -> None:
