@@ -119,3 +119,10 @@ def test_a_plot_has_a_round_top(value, top):
 def test_a_plot_of_nothing_can_be_drawn():
     assert drawing.plot_paths([])["line"] == ""
     assert drawing.spark_path([0, 0])["line"] == "M0 25 100 25"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"), [(0, "0.0\u00a0s"), (3.44, "3.4\u00a0s"), (192, "3\u00a0min 12\u00a0s")]
+)
+def test_what_still_goes_on_is_seen_to_move(seconds, written):
+    assert formats.elapsed(seconds, units=formats.Units(), locale="en") == written

@@ -21,18 +21,18 @@ from webapp.rules.control import controlled
 ASKED_FOR_ATTRIBUTES = 2_000
 
 
-def facts_of(delivery: Delivery, *, targeted: int | None = None) -> Facts:
+def facts_of(delivery: Delivery, *, running: Preparation | None = None) -> Facts:
     """Gather everything; one delivery's page needs a handful of small queries.
 
-    With `targeted`, known from a preparation that runs, nothing is checked or counted again: it cannot have changed.
+    While a preparation is `running` nothing is checked or counted again: it cannot have changed.
     """
     counted = select(Proof.outcome, func.count()).where(Proof.delivery_id == delivery.id).group_by(Proof.outcome)
     outcomes: dict[str, int] = {outcome: count for outcome, count in db.session.execute(counted)}  # noqa: C416 - rows are no pairs to mypy
     included = [one for one in delivery.audience if not one.excluded]
     return Facts(
-        findings=tuple(findings_of(delivery)) if targeted is None else (),
+        findings=tuple(findings_of(delivery)) if running is None else (),
         lists=[one.name for one in included],
-        recipients=targeted if targeted is not None else count_recipients(delivery) if included else 0,
+        recipients=running.targeted if running is not None else count_recipients(delivery) if included else 0,
         proofs=outcomes.get("sent", 0),
         proofs_failed=outcomes.get("failed", 0),
         to_deliver=_to_deliver(delivery),

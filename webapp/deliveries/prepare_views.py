@@ -30,8 +30,7 @@ LINES = 60  # of the log on the page; the tab Logs has all
 def page_context(delivery: Delivery) -> dict[str, Any]:
     """Give all that the page shows; the same for everybody, so that it can be pushed."""
     prepared = preparation.current(delivery)
-    running = prepared is not None and delivery.state == State.PREPARING
-    found = facts.facts_of(delivery, targeted=prepared.targeted if prepared and running else None)
+    found = facts.facts_of(delivery, running=prepared if delivery.state == State.PREPARING else None)
     errors = [(finding, field_href(delivery.id, finding.field)) for finding in found.errors]
     advice, step = reasons.ADVICE.get(delivery.state_reason or "", ("", "prepare"))
     return {

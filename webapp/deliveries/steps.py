@@ -31,7 +31,7 @@ class Facts:
 
     findings: Sequence[Finding] = ()
     lists: Sequence[str] = ()
-    recipients: int = 0
+    recipients: int | None = 0  # None: being counted
     proofs: int = 0
     proofs_failed: int = 0
     to_deliver: int | None = None
@@ -110,14 +110,12 @@ def _edited(name: str, facts: Facts, done: str) -> tuple[str, str]:
 
 def _audience(facts: Facts, number: Callable[[int], str]) -> tuple[str, str]:
     status, note = _edited("audience", facts, "")
-    if status == "done":
-        note = ngettext(
-            "%(count)s contact chosen",
-            "%(count)s contacts chosen",
-            facts.recipients,
-            count=number(facts.recipients),
-        )
-    return status, note
+    if status != "done":
+        return status, note
+    count = facts.recipients
+    if count is None:
+        return status, gettext("Being counted")
+    return status, ngettext("%(count)s contact chosen", "%(count)s contacts chosen", count, count=number(count))
 
 
 def _test(facts: Facts) -> tuple[str, str]:

@@ -15,7 +15,19 @@ from webapp import clock
 from webapp.web import drawing, i18n, navigation
 from webapp.web.pages import same_page
 
-FILTERS = ("number", "percent", "clock", "clock_seconds", "day", "moment", "duration", "about", "ago", "size")
+FILTERS = (
+    "number",
+    "percent",
+    "clock",
+    "clock_seconds",
+    "day",
+    "moment",
+    "duration",
+    "about",
+    "elapsed",
+    "ago",
+    "size",
+)
 
 
 def init_app(app: Flask) -> None:

@@ -86,6 +86,14 @@ def duration(length: timedelta | float, *, units: Units, locale: str) -> str:
     return _pair(*divmod(round(minutes / 60), 24), units.day, units.hour, locale)
 
 
+def elapsed(length: timedelta | float, *, units: Units, locale: str) -> str:
+    """Write how long something has been going on, so that one sees it move: 3.4 s, 3 min 12 s."""
+    seconds = length.total_seconds() if isinstance(length, timedelta) else length
+    if seconds < 60:
+        return f"{number(max(0.0, seconds), locale=locale, digits=1)}{HARD}{units.second}"
+    return duration(seconds, units=units, locale=locale)
+
+
 def about(length: timedelta | float, *, units: Units, locale: str) -> str:
     """Write a length that is only known roughly, such as the time left: 20 s, 29 min, 2 h 5 min."""
     seconds = length.total_seconds() if isinstance(length, timedelta) else length

@@ -161,6 +161,11 @@ def duration(length: timedelta | float | None) -> str:
     return "" if length is None else formats.duration(length, units=units(), locale=language())
 
 
+def elapsed(length: timedelta | float | None) -> str:
+    """3.4 s, for what still goes on."""
+    return "" if length is None else formats.elapsed(length, units=units(), locale=language())
+
+
 def about(length: timedelta | float | None) -> str:
     """29 min, for what is only known roughly."""
     return "" if length is None else formats.about(length, units=units(), locale=language())
