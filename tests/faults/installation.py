@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -161,7 +162,13 @@ class Installation:
     def start_one_more(self, *module):
         with (self.var / "log" / f"{module[-1]}.more.log").open("ab") as log:
             options = {"stdout": log, "stderr": log, "start_new_session": True}
-            process = subprocess.Popen([sys.executable, "-m", *module], cwd=ROOT, env=self.environ, **options)
+            command = [sys.executable, "-m", *module]
+            if (
+                self.own_disk
+            ):  # it must see the same disks, else it is a host of its own to which no journal is within reach
+                there = f"--mount=/proc/{self.starter.pid}/ns/mnt"
+                command = ["nsenter", there, "sh", "-c", f'cd {shlex.quote(str(ROOT))} && exec "$0" "$@"', *command]
+            process = subprocess.Popen(command, cwd=ROOT, env=self.environ, **options)
         self._extra.append(process)
         return process
 
