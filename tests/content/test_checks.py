@@ -86,7 +86,7 @@ def test_a_message_that_is_not_marketing_needs_no_unsubscribe_link():
 
 
 def test_every_sentence_takes_its_parameters():
-    names = ("address", "count", "limit", "problem", "names", "label", "href", "size", "source")
+    names = ("address", "count", "limit", "problem", "names", "label", "href", "size", "source", "domain")
     params = dict.fromkeys((*names, "text", "colour", "background", "ratio"), "x")
     for message, advice in WORDS.values():
         assert str(message) % params
