@@ -1,8 +1,10 @@
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import text, update
+from sqlalchemy.exc import OperationalError
 
 from tests.fixtures import T0
 from tests.mail.desks import good
@@ -11,7 +13,8 @@ from tests.sending.orders import check_balance, later, make_order, statuses
 from webapp.audience.models import Suppression
 from webapp.db import db, transaction
 from webapp.deliveries.models import Delivery, Event
-from webapp.sending import work
+from webapp.sending import rescue, work
+from webapp.sending.rescue import Watch
 from webapp.sending.run import Run, Terms
 
 
@@ -272,3 +275,29 @@ def test_a_stopped_delivery_cancels_what_the_worker_held(go):
     figures = check_balance(order)
     assert figures.cancelled == 300 - figures.sent
     assert figures.remaining == 0
+
+
+def test_a_claim_whose_commit_was_not_answered_keeps_its_journal_and_goes_out_once(database, tmp_path, monkeypatch):
+    once = [True]
+
+    @contextmanager
+    def unanswered():
+        with transaction():
+            yield
+        if once and list(tmp_path.iterdir()):
+            once.clear()
+            raise OperationalError("COMMIT", {}, Exception("server closed the connection unexpectedly"))
+
+    order = make_order(10, port=1)
+    with transaction():
+        job = work.load(order.delivery_id, at=T0)
+    run = Run(job, Terms(clock=lambda: T0, journal=tmp_path, worker="test"))
+    monkeypatch.setattr("webapp.sending.run.transaction", unanswered)
+    with pytest.raises(OperationalError):
+        run.go()
+    assert check_balance(order).sending == 10
+    watch = Watch()
+    for _ in range(2):
+        rescue.rescue(watch, folder=tmp_path, at=later(seconds=60))
+    figures = check_balance(order)
+    assert (figures.waiting, figures.unconfirmed) == (10, 0)

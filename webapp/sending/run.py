@@ -207,6 +207,8 @@ class Run:
                 if claim is not None and claim.rows:
                     # Before the commit: whoever finds the claim finds its journal.
                     journal = Journal(path_of(self._terms.journal, token), [row.seq for row in claim.rows])
+        except DBAPIError:
+            raise  # it may have been committed and only the answer lost: whoever finds the claim needs its journal
         except BaseException:
             if journal is not None:
                 journal.discard()
