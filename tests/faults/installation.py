@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -54,7 +53,7 @@ def wait_until(condition, seconds=60):
 
 def can_fill_disks():
     """Whether a disk of our own can be made (and filled) here."""
-    if os.geteuid() != 0 or not shutil.which("unshare"):
+    if os.geteuid() != 0 or not (shutil.which("unshare") and shutil.which("nsenter")):
         return False
     words = ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
     return subprocess.run(words, capture_output=True, check=False).returncode == 0
@@ -162,15 +161,13 @@ class Installation:
     def start_one_more(self, *module):
         with (self.var / "log" / f"{module[-1]}.more.log").open("ab") as log:
             options = {"stdout": log, "stderr": log, "start_new_session": True}
-            command = [sys.executable, "-m", *module]
-            if (
-                self.own_disk
-            ):  # it must see the same disks, else it is a host of its own to which no journal is within reach
-                there = f"--mount=/proc/{self.starter.pid}/ns/mnt"
-                command = ["nsenter", there, "sh", "-c", f'cd {shlex.quote(str(ROOT))} && exec "$0" "$@"', *command]
-            process = subprocess.Popen(command, cwd=ROOT, env=self.environ, **options)
+            process = subprocess.Popen([*self._inside(), sys.executable, "-m", *module], env=self.environ, **options)
         self._extra.append(process)
         return process
+
+    def _inside(self):
+        """The words that run a command where the disks of this installation are seen; elsewhere no journal is within reach."""
+        return ["nsenter", "--mount", "--target", str(self.starter.pid)] if self.own_disk else []
 
     @property
     def control(self):
