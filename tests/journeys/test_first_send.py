@@ -75,9 +75,13 @@ def test_somebody_without_the_right_sees_who_can_confirm_and_asks_them(open_brow
 def copy_of_demo(page: Page) -> str:
     """Copy the demo delivery by the menu of its row."""
     page.goto("/deliveries")
-    row = page.get_by_role("row", name=re.compile(DEMO)).first
+    row = page.get_by_role(
+        "row", name=re.compile(DEMO)
+    ).last  # the original: copies, which may be moving, stand above it
     row.get_by_role("button", name=re.compile("Actions")).click()
-    page.get_by_role("button", name="Copy").or_(page.get_by_role("menuitem", name="Copy")).first.click()
+    page.get_by_role("button", name="Copy", exact=True).or_(
+        page.get_by_role("menuitem", name="Copy", exact=True)
+    ).first.click()
     page.wait_for_url(re.compile(r"/deliveries/\d+/setup"))
     found = re.search(r"/deliveries/\d+", page.url)
     assert found
