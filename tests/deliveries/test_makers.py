@@ -6,7 +6,7 @@ import pytest
 
 from webapp.audience import attribute_names
 from webapp.audience.models import Contact
-from webapp.content.making import make
+from webapp.content.making import Trial, make
 from webapp.content.render import compile_content
 from webapp.db import db, transaction
 from webapp.deliveries import personalise, preparation
@@ -38,7 +38,7 @@ def recipients():
 
 def test_processes_make_what_one_makes_and_name_the_same_that_fail(content, recipients):
     written = lines(recipients)
-    alone = make(b"".join(written), compiled=content)
+    alone = make(b"".join(written), trial=Trial(content))
     with Makers(content.frozen, number=3) as makers:
         for first in range(0, len(written), 32):
             makers.give(b"".join(written[first : first + 32]))

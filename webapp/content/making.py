@@ -1,4 +1,8 @@
-"""Making messages to see whether they can be made: a batch at a time, in this process or as a process of its own.
+"""Trying whether messages can be made: a batch at a time, in this process or as a process of its own.
+
+Whether a message can be made depends on its conditions, loops and expressions alone: these are rendered for each. What is
+fixed, or merely shown, can be made with any value; it only adds to the size. Where anything is amiss, the whole message is
+made, and what that says counts.
 
 A batch is lines as COPY writes them: the number of a contact, a tab, its values as JSON. As a process
 (`python -m webapp.content.making`) it reads the frozen content as a line of JSON, then batches, each behind a line with
@@ -7,16 +11,23 @@ its length in bytes, and answers each with a line of JSON. It ends when its inpu
 
 import json
 import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO, Self
+from functools import lru_cache
+from typing import Any, BinaryIO, Self
 
+from markupsafe import escape
+
+from webapp.content.limits import OUTPUT_CHARACTERS
+from webapp.content.outline import Logic, Part, Shown
 from webapp.content.problems import TemplateProblem
-from webapp.content.render import Compiled, thaw
+from webapp.content.render import Compiled, outlines, readable, thaw
 
 
 @dataclass(slots=True)
 class Made:
-    """What came of it: how many messages were made, which could not be, and the largest HTML part in characters."""
+    """What came of it: how many messages were made, which could not be, and the largest HTML part in bytes."""
 
     count: int = 0
     failed: dict[int, TemplateProblem] = field(default_factory=dict)
@@ -29,19 +40,71 @@ class Made:
         return self
 
 
-def make(batch: bytes, *, compiled: Compiled) -> Made:
-    """Make each message of a batch once."""
-    made = Made()
-    for line in batch.splitlines():
-        contact, _tab, values = line.partition(b"\t")
+class Trial:
+    """Tries the messages of one content."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        parts = outlines(compiled.frozen.as_dict())
+        self._compiled = compiled
+        self._html = _Measure(parts.html, html=True)
+        self._others = [_Measure(parts.subject, html=False), _Measure(parts.text, html=False)]
+
+    def size(self, values: Mapping[str, Any]) -> int:
+        """Return how many bytes the HTML part of a recipient's message takes. Raises TemplateProblem if it cannot be made."""
+        given = readable(values, base_url=self._compiled.frozen.base_url)
         try:
-            rendered = compiled.render(json.loads(values.replace(b"\\\\", b"\\")))  # COPY doubles what escapes
+            size = self._html.size(given)
+            if max(size, *(other.size(given) for other in self._others)) <= OUTPUT_CHARACTERS:
+                return size
+        except TemplateProblem:
+            pass
+        return len(self._compiled.render(values).html.encode())
+
+
+class _Measure:
+    """The parts of one template, each with how often it stands there."""
+
+    def __init__(self, parts: Sequence[Part], *, html: bool) -> None:
+        self._escaped = html
+        self._fixed = sum(len(part.encode()) for part in parts if isinstance(part, str))
+        self._shown = Counter((part.name, part.fallback) for part in parts if isinstance(part, Shown))
+        templates = {part.key: part.template for part in parts if isinstance(part, Logic)}
+        times = Counter(part.key for part in parts if isinstance(part, Logic))
+        self._logic = [(templates[key], count) for key, count in times.items()]
+
+    def size(self, given: Mapping[str, Any]) -> int:
+        size = self._fixed
+        for (name, fallback), times in self._shown.items():
+            value = given.get(name)
+            size += times * _bytes(fallback if value is None or value == "" else str(value), escaped=self._escaped)
+        for template, times in self._logic:
+            size += times * len(template.render(given).encode())
+        return size
+
+
+@lru_cache(maxsize=20_000)  # first names, towns and the like come again and again
+def _bytes(text: str, *, escaped: bool) -> int:
+    return len((escape(text) if escaped else text).encode())
+
+
+def make(batch: bytes, *, trial: Trial) -> Made:
+    """Try each message of a batch once."""
+    made = Made()
+    for contact, values in _read(batch):
+        try:
+            size = trial.size(values)
         except TemplateProblem as problem:
-            made.failed[int(contact)] = problem
+            made.failed[contact] = problem
         else:
             made.count += 1
-            made.largest = max(made.largest, len(rendered.html))
+            made.largest = max(made.largest, size)
     return made
+
+
+def _read(batch: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
+    rows = [line.partition(b"\t") for line in batch.splitlines()]
+    said = b",".join(values for _contact, _tab, values in rows).replace(b"\\\\", b"\\")  # COPY doubles what escapes
+    return zip((int(contact) for contact, _tab, _values in rows), json.loads(b"[%s]" % said), strict=True)
 
 
 def answer(made: Made) -> bytes:
@@ -59,9 +122,9 @@ def read_answer(line: bytes) -> Made:
 
 def serve(given: BinaryIO, said: BinaryIO) -> None:
     """Answer batch after batch until there are none."""
-    compiled = thaw(json.loads(given.readline()))
+    trial = Trial(thaw(json.loads(given.readline())))
     while length := given.readline():
-        said.write(answer(make(given.read(int(length)), compiled=compiled)))
+        said.write(answer(make(given.read(int(length)), trial=trial)))
         said.flush()
 
 

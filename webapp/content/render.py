@@ -79,19 +79,23 @@ class Compiled:
 
     def render(self, values: Mapping[str, Any], tokens: Tokens = NO_TOKENS) -> Rendered:
         """Fill in one recipient's values and tokens. Raises TemplateProblem if the values do not fit the template."""
-        base = self.frozen.base_url
-        given = {
-            **values,
-            CLICK: tokens.click,
-            OPEN: tokens.open,
-            UNSUBSCRIBE_URL: f"{base}/u/{tokens.unsubscribe}",
-            VIEW_URL: f"{base}/v/{tokens.view}",
-        }
+        given = readable(values, base_url=self.frozen.base_url, tokens=tokens)
         return Rendered(
             subject=one_line(self._subject.render(given)),
             html=self._html.render(given),
             text=self._text.render(given),
         )
+
+
+def readable(values: Mapping[str, Any], *, base_url: str, tokens: Tokens = NO_TOKENS) -> dict[str, Any]:
+    """Return all that a template may read: one recipient's values, tokens, and the addresses that end in them."""
+    return {
+        **values,
+        CLICK: tokens.click,
+        OPEN: tokens.open,
+        UNSUBSCRIBE_URL: f"{base_url}/u/{tokens.unsubscribe}",
+        VIEW_URL: f"{base_url}/v/{tokens.view}",
+    }
 
 
 @dataclass(frozen=True, slots=True)

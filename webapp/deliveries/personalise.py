@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from jinja2 import nodes
 
 from webapp.content.limits import HTML_ERROR_BYTES
-from webapp.content.making import Made, make
+from webapp.content.making import Made, Trial, make
 from webapp.content.render import Compiled
 from webapp.content.sandbox import parse
 from webapp.db import driver
@@ -30,9 +30,9 @@ _PLAIN_FILTERS = frozenset({"default", "upper", "lower", "capitalize", "title", 
 def prove(preparation_id: int, *, compiled: Compiled, filled: Filled, report: Report) -> Made:
     """Prove all messages of a preparation; where they are made, the count of those goes to the report."""
     if holds_for_all(compiled, filled):
-        made = Made()
+        made, trial = Made(), Trial(compiled)
         for batch in _frozen(preparation_id, most=SAMPLE):
-            made += make(batch, compiled=compiled)
+            made += make(batch, trial=trial)
         report.check()
         return made
     if filled.messages <= BY_ONE or processors() == 1:
@@ -41,9 +41,9 @@ def prove(preparation_id: int, *, compiled: Compiled, filled: Filled, report: Re
 
 
 def _by_one(preparation_id: int, *, compiled: Compiled, report: Report) -> Made:
-    made = Made()
+    made, trial = Made(), Trial(compiled)
     for batch in _frozen(preparation_id):
-        made += make(batch, compiled=compiled)
+        made += make(batch, trial=trial)
         report.progress(made.count + len(made.failed))
     return made
 
