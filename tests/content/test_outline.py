@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webapp.content.outline import Logic, Shown, outline
+from webapp.content.deciding import Deciding
+from webapp.content.outline import Choice, Logic, Shown, flat, outline
 from webapp.content.problems import TemplateProblem
 from webapp.content.sandbox import Template
 
@@ -18,6 +19,9 @@ parts = st.sampled_from(
         "{{ b | default('x') | title }}",
         "{{ 'a' if b else c }}",
         "{% if a %}yes {{ b }}{% elif c %}maybe{% else %}no{% endif %}",
+        "{% if a is defined %}{% if a == c %}same{{ a }}{% elif b %}{{ b | upper }}{% endif %}.{% else %}{% if c %}{{ c }}{% endif %}{% endif %}",
+        "{% if b | upper == 'TRUE' or b in ['1', 1] %}{% for r in rows %}{{ r.name }}{% endfor %}{% endif %}",
+        "{% if a | upper == 'TRUE' %}true{% elif a == 1 %}one{% elif a == '1' %}a text{% endif %}",
         "{% for r in rows %}{{ loop.index }} {{ r.name | default(a) }} {{ b }},{% else %}none{% endfor %}",
         "{% for r in rows %}{% if loop.first %}{{ r }}{% endif %}{% endfor %}",
         "{# a comment #}",
@@ -37,9 +41,24 @@ values = st.fixed_dictionaries(
 
 
 def joined(source, given, *, html):
-    return "".join(
-        part if isinstance(part, str) else shown(part, given, html=html) for part in outline(source, html=html)
-    )
+    parts = outline(source, html=html)
+    deciding = Deciding(parts)
+    for _ in range(2):  # the second time from what it has kept
+        taken = deciding.taken(given)
+    return rendered(parts, given, html=html, deciding=deciding, taken=taken)
+
+
+def rendered(parts, given, *, html, deciding, taken):
+    made = []
+    for part in parts:
+        if isinstance(part, str):
+            made.append(part)
+        elif isinstance(part, Choice):
+            branch = part.branches[taken[deciding.number(part)]]
+            made.append(rendered(branch, given, html=html, deciding=deciding, taken=taken))
+        else:
+            made.append(shown(part, given, html=html))
+    return "".join(made)
 
 
 def shown(part, given, *, html):
@@ -58,12 +77,19 @@ def test_the_parts_rendered_apart_and_joined_are_the_template_rendered(source, g
 def test_only_what_is_not_merely_shown_needs_jinja():
     found = outline("Hi {{ a }}, {{ b | default('x') }}{% if c %}{{ a }}{% endif %}{{ a | upper }}", html=True)
     assert found[:4] == ["Hi ", Shown("a"), ", ", Shown("b", "x")]
-    assert all(isinstance(part, Logic) for part in found[4:])
+    assert found[4].branches == ([Shown("a")], [])
+    assert isinstance(found[5], Logic)
 
 
-def test_equal_conditions_have_equal_keys_and_the_two_forms_have_not():
-    one, two = outline("{% if c %}{{ a }}{% endif %}{% if c %}{{ a }}{% endif %}", html=True)
-    (plain,) = outline("{% if c %}{{ a }}{% endif %}", html=False)
+def test_branches_are_taken_apart_however_deep_they_stand():
+    (found,) = outline("{% if a %}x{% elif b %}{% if c %}{{ d }}{% endif %}{% else %}{{ e }}{% endif %}", html=True)
+    assert len(found.tests) == 2
+    assert list(flat([found])) == ["x", Shown("d"), Shown("e")]
+
+
+def test_equal_expressions_have_equal_keys_and_the_two_forms_have_not():
+    one, two = outline("{{ a | upper }}{{ a | upper }}", html=True)
+    (plain,) = outline("{{ a | upper }}", html=False)
     assert one.key == two.key != plain.key
 
 

@@ -35,13 +35,20 @@ tags = st.sampled_from(
         "{{ unsubscribe_url | urlencode }}",
         "{% if a %}\n.{{ b }} \n{% else %}.no\n\n{% endif %}",
         "{% for r in rows %}. {{ r.name }}{{ loop.index }}\n{% endfor %}",
+        "{% if a is defined %}{% if a == b %}.\n{{ a | title }}{% elif b %} {{ view_url }} {% endif %}{% else %}{{ b }}.{% endif %}",
+        "{% if b %}{% for r in rows %}. {{ r.name }}{% endfor %}{% elif 'x' in view_url %}\n{% endif %}",
     ]
 )
 internal = st.sampled_from(["https://x.example/c/{{ _click }}/1", "{{ _open }}"])
 text_source = st.lists(st.one_of(fixed, tags), max_size=8).map("".join)
 html_source = st.lists(st.one_of(fixed, tags, internal), min_size=1, max_size=8).map("".join)
 subject_source = st.sampled_from(
-    ["Hello", "{{ a }}, news", "Nytt på {{ b | default('byen') }}", "{% if a %}Ja, {{ a }}{% endif %}!"]
+    [
+        "Hello",
+        "{{ a }}, news",
+        "Nytt på {{ b | default('byen') }}",
+        "{% if a %}Ja, {{ a }}{% if b %}: {{ b | upper }}{% endif %}{% endif %}!",
+    ]
 )
 scalars = st.one_of(
     st.none(),
@@ -184,6 +191,14 @@ def test_threads_may_share_a_maker():
         made = list(pool.map(lambda n: making.make(seq=n, email="ann@example.com", values=rows[n]), range(200)))
     fresh = maker(content, keys=[ED25519])
     assert made == [fresh.make(seq=n, email="ann@example.com", values=rows[n]) for n in range(200)]
+
+
+def test_an_expression_in_a_branch_that_is_not_taken_cannot_fail():
+    making = maker({"text": "{% if kind == 'list' %}{% for x in a %}{{ x }}{% endfor %}{% else %}{{ a }}{% endif %}"})
+    for _ in range(2):
+        assert b"not a list" in making.make(seq=1, email="ann@example.com", values={"a": "not a list"}).content
+        with pytest.raises(TemplateProblem):
+            making.make(seq=1, email="ann@example.com", values={"kind": "list", "a": "not a list"})
 
 
 def test_what_cannot_be_rendered_says_so():

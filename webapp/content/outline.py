@@ -1,8 +1,8 @@
-"""What a template is made of: fixed text, fields that are merely shown, and the rest, which only Jinja can tell.
+"""What a template is made of: fixed text, fields that are merely shown, conditions, and the rest, which only Jinja can tell.
 
-Conditions and loops at the top of a template are parts of their own; so a template of forty fields and one condition needs
-Jinja for the condition only. Nothing in a template can change what stands after it (there is no `set`), so its parts
-rendered apart and joined are the template rendered.
+The branches of a condition are taken apart like the template itself; so a template of forty fields and ten conditions needs
+Jinja only to decide the conditions (see `deciding`). Nothing in a template can change what stands after it (there is no
+`set`), so its parts rendered apart and joined are the template rendered.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,20 +23,48 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Logic:
-    """A condition, a loop or another expression. Two with the same key render the same."""
+    """A loop or an expression. Two with the same key render the same."""
 
     key: str
     template: Template
 
 
-Part = str | Shown | Logic
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """A condition: one branch for each of its tests, and a last one for when none of them holds.
+
+    Two with the same key are decided the same.
+    """
+
+    key: str
+    tests: tuple[nodes.Node, ...]
+    branches: tuple[list["Part"], ...]
+
+
+Part = str | Shown | Logic | Choice
 
 
 def outline(source: str, *, html: bool, internal: Iterable[str] = ()) -> list[Part]:
     """Take a template apart; fields that are shown in HTML are still to be escaped. Raises TemplateProblem."""
+    return _parts(parse(source, internal=internal).body, html=html)
+
+
+def flat(parts: Iterable[Part]) -> Iterator[str | Shown | Logic]:
+    """Give all parts, those in all the branches of conditions among them."""
+    for part in parts:
+        if isinstance(part, Choice):
+            for branch in part.branches:
+                yield from flat(branch)
+        else:
+            yield part
+
+
+def _parts(body: Iterable[nodes.Node], *, html: bool) -> list[Part]:
     parts: list[Part] = []
-    for node in _top(parse(source, internal=internal)):
-        if not isinstance(node, nodes.TemplateData):
+    for node in _top(body):
+        if isinstance(node, nodes.If):
+            parts.append(_choice(node, html=html))
+        elif not isinstance(node, nodes.TemplateData):
             parts.append(_shown(node) or _logic(node, html=html))
         elif parts and isinstance(parts[-1], str):
             parts[-1] += node.data
@@ -45,8 +73,8 @@ def outline(source: str, *, html: bool, internal: Iterable[str] = ()) -> list[Pa
     return parts
 
 
-def _top(tree: nodes.Template) -> Iterator[nodes.Node]:
-    for node in tree.body:
+def _top(body: Iterable[nodes.Node]) -> Iterator[nodes.Node]:
+    for node in body:
         if isinstance(node, nodes.Output):
             yield from node.nodes
         else:
@@ -63,6 +91,13 @@ def _shown(node: nodes.Node) -> Shown | None:
             case [nodes.Const(value=str(fallback))]:
                 return Shown(node.node.name, fallback)
     return None
+
+
+def _choice(node: nodes.If, *, html: bool) -> Choice:
+    ways = [node, *node.elif_]
+    tests = tuple(way.test for way in ways)
+    bodies = [*(way.body for way in ways), node.else_]
+    return Choice(repr(tests), tests, tuple(_parts(body, html=html) for body in bodies))
 
 
 def _logic(node: nodes.Node, *, html: bool) -> Logic:

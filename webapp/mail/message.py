@@ -74,7 +74,7 @@ class Form:
         own = _own_fields(letterhead)
         # "=_" cannot occur in quoted-printable, so the boundary cannot occur in a part (RFC 2045 §6.7).
         boundary = b"=_" + hashlib.sha256(own).hexdigest()[:24].encode()
-        head: list[Segment] = [*_varying_fields(letterhead), own]
+        head: list[bytes | int] = [*_varying_fields(letterhead), own]
         body: list[Segment]
         if html:
             head.append(b'Content-Type: multipart/alternative;\r\n boundary="%b"\r\n' % boundary)
@@ -94,11 +94,18 @@ class Form:
             names = [name for name, _ in (*fixed, *varying)]
             self._signing = Signing(keys, names=names, fixed=b"".join(line for _, line in fixed))
 
-    def fill(self, row: list[bytes]) -> Wired:
-        """Make a message from the bytes of its holes: those of every form, made by webapp.mail.headers, then the caller's."""
+    def holes(self, taken: tuple[int, ...]) -> frozenset[int]:
+        """Return the holes that are filled in where these branches of the text's forks are taken."""
+        return (self._body if self._signing else self._whole).holes(taken)
+
+    def fill(self, row: list[bytes], taken: tuple[int, ...] = ()) -> Wired:
+        """Make a message from the bytes of its holes: those of every form, made by webapp.mail.headers, then the caller's.
+
+        `taken` says which branch is taken at each fork of the text.
+        """
         if self._signing is None:
-            return Wired(self._whole.fill(row))
-        body = self._body.fill(row)
+            return Wired(self._whole.fill(row, taken))
+        body = self._body.fill(row, taken)
         canonical = self._canonical.fill([_canonical(row[TO]), _canonical(row[SUBJECT]), *row[2:FIRST_OWN_HOLE]])
         return Wired(self._signing.sign(canonical, body) + self._head.fill(row) + body)
 
@@ -119,11 +126,11 @@ def compose(letterhead: Letterhead, letter: Letter, keys: Sequence[Key] = ()) ->
     )
 
 
-def _varying_fields(letterhead: Letterhead) -> list[Segment]:
+def _varying_fields(letterhead: Letterhead) -> list[bytes | int]:
     """Make the fields that have holes, and Date, which stands first."""
     date = plain_header("Date", letterhead.date)
     domain = letterhead.domain.encode("ascii")
-    made: list[Segment] = [date, b"Message-ID: <", MESSAGE_ID, b"@%b>\r\n" % domain, TO, SUBJECT]
+    made: list[bytes | int] = [date, b"Message-ID: <", MESSAGE_ID, b"@%b>\r\n" % domain, TO, SUBJECT]
     if letterhead.unsubscribe_base:
         base = plain_header("List-Unsubscribe", f"<{letterhead.unsubscribe_base}")
         made += [base[:-2], UNSUBSCRIBE]
@@ -154,11 +161,11 @@ def _canonical(field: bytes) -> bytes:
     return canonical_field(field[:-2]) + b"\r\n"
 
 
-def _signed(head: Sequence[Segment]) -> tuple[list[tuple[bytes, bytes]], list[tuple[bytes, list[Segment]]]]:
+def _signed(head: Sequence[bytes | int]) -> tuple[list[tuple[bytes, bytes]], list[tuple[bytes, list[Segment]]]]:
     """Give name and canonical line of the fields that are signed: those without holes, and those with, as segments."""
     whole_fields = {TO: b"To:\x00%d\x00\r\n", SUBJECT: b"Subject:\x00%d\x00\r\n"}
     marked = [
-        part if isinstance(part, bytes) else whole_fields.get(part, b"\x00%d\x00") % part for part in head
+        whole_fields.get(part, b"\x00%d\x00") % part if isinstance(part, int) else part for part in head
     ]  # no header can hold the mark
     fixed: list[tuple[bytes, bytes]] = []
     varying: list[tuple[bytes, list[Segment]]] = []

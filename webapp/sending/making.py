@@ -1,21 +1,22 @@
 """Making the bytes of each message of a delivery from what its preparation froze.
 
-Everything that is the same for all recipients is encoded once, when the maker is made. Each message then is a row of the
-bytes that differ: its tokens, its fields (each encoded once, however often it is shown) and what its conditions and loops
-came to.
+Everything that is the same for all recipients, or for all who take the same branch of a condition, is encoded once, when
+the maker is made. Each message then is the branches it takes and a row of the bytes that differ: its tokens, its fields
+(each encoded once, however often it is shown) and what its loops and expressions came to.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from markupsafe import escape
 
-from webapp.content.outline import Logic, Part, Shown
+from webapp.content.deciding import Deciding
+from webapp.content.outline import Choice, Logic, Part, Shown, flat
 from webapp.content.render import CLICK, OPEN, UNSUBSCRIBE_URL, VIEW_URL, one_line, outlines
 from webapp.mail.addresses import parse_address, return_path
 from webapp.mail.dkim import Key
-from webapp.mail.filling import Segment
+from webapp.mail.filling import Fork, Segment
 from webapp.mail.headers import date_value, mailbox_header, text_header
 from webapp.mail.message import FIRST_OWN_HOLE, UNSUBSCRIBE, Form, Letterhead, Wired
 from webapp.mail.quoted import SOFT_BREAK, Pieces, is_same, piece, value
@@ -65,13 +66,18 @@ class Maker:
         self._pieces = Pieces()
         planned = outlines(content)
         self._subject = planned.subject
+        self._deciding = Deciding([*planned.subject, *planned.text, *planned.html])
         self._fixed_subject = b""
         if all(isinstance(part, str) for part in planned.subject):
-            self._fixed_subject = self._subject_header({}, {})
-        body = _Body([*planned.text, *planned.html], base_url=self._base)
+            self._fixed_subject = self._subject_header({}, {}, ())
+        body = _Body([*planned.text, *planned.html], base_url=self._base, deciding=self._deciding)
         self._fields = [(field.name, field.fallback) for field in body.fields]
-        self._logic = [logic.template for logic in body.logic]
-        self._reads_all = bool(self._logic) or any(isinstance(part, Logic) for part in planned.subject)
+        self._logic = [(body.logic_holes[logic.key], logic.template) for logic in body.logic]
+        self._reads_all = (
+            bool(self._logic)
+            or any(isinstance(part, Logic) for part in flat(planned.subject))
+            or not body.addresses.keys().isdisjoint(self._deciding.names)
+        )
         letterhead = Letterhead(
             from_name=one_line(frozen.get("from_name", "")),
             from_address=sender,
@@ -92,11 +98,12 @@ class Maker:
         recipient = email if email.isascii() else parse_address(email).email
         get, known = values.get, self._known
         given = self._given(values, signed) if self._reads_all else values
+        taken = self._deciding.taken(given)
         name = get("name") if self._names_recipient else None
         number = signed.bounce.hex()
         row = [
             mailbox_header("To", one_line(str(name)) if name else "", recipient),
-            self._fixed_subject or self._subject_header(values, given),
+            self._fixed_subject or self._subject_header(values, given, taken),
             number.encode(),
             signed.unsubscribe,
             signed.click,
@@ -110,9 +117,10 @@ class Maker:
             elif text.__class__ is not str:
                 text = str(text)
             row += known.get(text) or self._encoded(text)
-        for template in self._logic:
-            row.append(self._pieces.join(template.pieces(given)))
-        return Made(return_path(number, self._bounce_domain), recipient, self._form.fill(row))
+        if self._logic:
+            holes = self._form.holes(taken)
+            row += [self._pieces.join(made.pieces(given)) if hole in holes else b"" for hole, made in self._logic]
+        return Made(return_path(number, self._bounce_domain), recipient, self._form.fill(row, taken))
 
     def _encoded(self, text: str) -> tuple[bytes, bytes]:
         """Encode a value for text and for HTML, and remember it."""
@@ -137,53 +145,68 @@ class Maker:
             VIEW_URL: f"{self._base}/v/{signed.view.decode()}",
         }
 
-    def _subject_header(self, values: Mapping[str, Any], given: Mapping[str, Any]) -> bytes:
-        said = []
-        for part in self._subject:
+    def _subject_header(self, values: Mapping[str, Any], given: Mapping[str, Any], taken: tuple[int, ...]) -> bytes:
+        return text_header("Subject", one_line("".join(self._said(self._subject, values, given, taken))))
+
+    def _said(
+        self, parts: Iterable[Part], values: Mapping[str, Any], given: Mapping[str, Any], taken: tuple[int, ...]
+    ) -> Iterator[str]:
+        for part in parts:
             if isinstance(part, str):
-                said.append(part)
+                yield part
             elif isinstance(part, Shown):
                 text = values.get(part.name)
-                said.append(part.fallback if text is None or text == "" else str(text))
+                yield part.fallback if text is None or text == "" else str(text)
+            elif isinstance(part, Choice):
+                yield from self._said(part.branches[taken[self._deciding.number(part)]], values, given, taken)
             else:
-                said.append(part.template.render(given))
-        return text_header("Subject", one_line("".join(said)))
+                yield part.template.render(given)
 
 
 class _Body:
     """The parts of a message, and which hole holds what: first the fields, each as text and as HTML, then the logic."""
 
-    def __init__(self, parts: Sequence[Part], *, base_url: str) -> None:
-        self._addresses = {
+    def __init__(self, parts: Sequence[Part], *, base_url: str, deciding: Deciding) -> None:
+        self._deciding = deciding
+        self.addresses = {
             CLICK: ("", _CLICK),
             OPEN: ("", _OPEN),
             UNSUBSCRIBE_URL: (f"{base_url}/u/", UNSUBSCRIBE),
             VIEW_URL: (f"{base_url}/v/", _VIEW),
         }
-        fields = (part for part in parts if isinstance(part, Shown) and part.name not in self._addresses)
+        shown = list(flat(parts))
+        fields = (part for part in shown if isinstance(part, Shown) and part.name not in self.addresses)
         self.fields = list(dict.fromkeys(fields))
-        self.logic = list({part.key: part for part in parts if isinstance(part, Logic)}.values())
+        self.logic = list({part.key: part for part in shown if isinstance(part, Logic)}.values())
         self._field_holes = {field: _FIRST_FIELD + 2 * place for place, field in enumerate(self.fields)}
         first = _FIRST_FIELD + 2 * len(self.fields)
-        self._logic_holes = {logic.key: first + place for place, logic in enumerate(self.logic)}
+        self.logic_holes = {logic.key: first + place for place, logic in enumerate(self.logic)}
 
     def segments(self, parts: Sequence[Part], *, html: bool) -> list[Segment]:
         """Encode what is fixed in one part of the message; it ends with a line end."""
+        made = self._encoded(parts, html=html)
+        last = made[-1] if made else b""
+        ended = isinstance(last, bytes) and last.endswith(b"\r\n") and not last.endswith(SOFT_BREAK)
+        return made if ended else [*made, b"\r\n"]
+
+    def _encoded(self, parts: Sequence[Part], *, html: bool) -> list[Segment]:
+        """Encode parts as pieces that each begin at the start of a line."""
         made: list[Segment] = []
         fixed = ""
         for part in parts:
             if isinstance(part, str):
                 fixed += part
                 continue
-            after = SOFT_BREAK
-            if isinstance(part, Logic):
-                hole, after = self._logic_holes[part.key], b""
-            elif part.name in self._addresses:
-                before, hole = self._addresses[part.name]
-                fixed += str(escape(before)) if html else before
+            if isinstance(part, Choice):
+                branches = tuple(self._encoded(branch, html=html) for branch in part.branches)
+                made += [piece(fixed), Fork(self._deciding.number(part), branches)]
+            elif isinstance(part, Logic):
+                made += [piece(fixed), self.logic_holes[part.key]]
+            elif part.name in self.addresses:
+                before, hole = self.addresses[part.name]
+                before = str(escape(before)) if html else before
+                made += [piece(fixed + before), hole, SOFT_BREAK]
             else:
-                hole = self._field_holes[part] + html
-            made += [piece(fixed), hole, after]
+                made += [piece(fixed), self._field_holes[part] + html, SOFT_BREAK]
             fixed = ""
-        last = piece(fixed)
-        return [*made, last if last.endswith(b"\r\n") and not last.endswith(SOFT_BREAK) else last + b"\r\n"]
+        return [*made, piece(fixed)] if fixed else made
