@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webapp.content.deciding import Deciding
-from webapp.content.outline import Choice, Logic, Shown, flat, outline
+from webapp.content.outline import Logic, Shown, flat, outline
 from webapp.content.problems import TemplateProblem
 from webapp.content.sandbox import Template
 
@@ -45,20 +45,9 @@ def joined(source, given, *, html):
     deciding = Deciding(parts)
     for _ in range(2):  # the second time from what it has kept
         taken = deciding.taken(given)
-    return rendered(parts, given, html=html, deciding=deciding, taken=taken)
-
-
-def rendered(parts, given, *, html, deciding, taken):
-    made = []
-    for part in parts:
-        if isinstance(part, str):
-            made.append(part)
-        elif isinstance(part, Choice):
-            branch = part.branches[taken[deciding.number(part)]]
-            made.append(rendered(branch, given, html=html, deciding=deciding, taken=taken))
-        else:
-            made.append(shown(part, given, html=html))
-    return "".join(made)
+    return "".join(
+        part if isinstance(part, str) else shown(part, given, html=html) for part in deciding.along(parts, taken)
+    )
 
 
 def shown(part, given, *, html):

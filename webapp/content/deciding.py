@@ -6,12 +6,12 @@ and in the HTML say, are decided once. And values that have been seen before are
 a language or a country.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from jinja2 import nodes
 
-from webapp.content.outline import Choice, Part
+from webapp.content.outline import Choice, Logic, Part, Shown
 from webapp.content.sandbox import Template
 
 #: Combinations of values whose decisions are kept.
@@ -44,6 +44,14 @@ class Deciding:
         except TypeError:  # a list among them
             found = None
         return found or self._decide(values, read)
+
+    def along(self, parts: Iterable[Part], taken: tuple[int, ...]) -> Iterator[str | Shown | Logic]:
+        """Give the parts that are left when of each condition only the branch taken is."""
+        for part in parts:
+            if isinstance(part, Choice):
+                yield from self.along(part.branches[taken[self._numbers[part]]], taken)
+            else:
+                yield part
 
     def _decide(self, values: Mapping[str, Any], read: tuple[object, ...]) -> tuple[int, ...]:
         taken = [0] * self._count

@@ -1,8 +1,8 @@
 """Trying whether messages can be made: a batch at a time, in this process or as a process of its own.
 
-Whether a message can be made depends on its conditions, loops and expressions alone: these are rendered for each. What is
-fixed, or merely shown, can be made with any value; it only adds to the size. Where anything is amiss, the whole message is
-made, and what that says counts.
+Whether a message can be made depends on its conditions, loops and expressions alone: conditions are decided, and the loops
+and expressions that are left are rendered for each. What is fixed, or merely shown, can be made with any value; it only adds
+to the size. Where anything is amiss, the whole message is made, and what that says counts.
 
 A batch is lines as COPY writes them: the number of a contact, a tab, its values as JSON. As a process
 (`python -m webapp.content.making`) it reads the frozen content as a line of JSON, then batches, each behind a line with
@@ -12,17 +12,21 @@ its length in bytes, and answers each with a line of JSON. It ends when its inpu
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, BinaryIO, Self
 
 from markupsafe import escape
 
+from webapp.content.deciding import Deciding
 from webapp.content.limits import OUTPUT_CHARACTERS
-from webapp.content.outline import Logic, Part, Shown
+from webapp.content.outline import Logic, Shown
 from webapp.content.problems import TemplateProblem
 from webapp.content.render import Compiled, outlines, readable, thaw
+
+#: For so many combinations of branches it is kept how to measure a message.
+_MOST_KNOWN = 1024
 
 
 @dataclass(slots=True)
@@ -44,27 +48,39 @@ class Trial:
     """Tries the messages of one content."""
 
     def __init__(self, compiled: Compiled) -> None:
-        parts = outlines(compiled.frozen.as_dict())
         self._compiled = compiled
-        self._html = _Measure(parts.html, html=True)
-        self._others = [_Measure(parts.subject, html=False), _Measure(parts.text, html=False)]
+        self._parts = outlines(compiled.frozen.as_dict())
+        self._deciding = Deciding([*self._parts.subject, *self._parts.text, *self._parts.html])
+        self._known: dict[tuple[int, ...], list[_Measure]] = {}
 
     def size(self, values: Mapping[str, Any]) -> int:
         """Return how many bytes the HTML part of a recipient's message takes. Raises TemplateProblem if it cannot be made."""
         given = readable(values, base_url=self._compiled.frozen.base_url)
         try:
-            size = self._html.size(given)
-            if max(size, *(other.size(given) for other in self._others)) <= OUTPUT_CHARACTERS:
-                return size
+            taken = self._deciding.taken(given)
+            sizes = [measure.size(given) for measure in self._known.get(taken) or self._measures(taken)]
+            if max(sizes) <= OUTPUT_CHARACTERS:
+                return sizes[0]
         except TemplateProblem:
             pass
         return len(self._compiled.render(values).html.encode())
+
+    def _measures(self, taken: tuple[int, ...]) -> "list[_Measure]":
+        """Return how to measure messages that take these branches: the HTML part, the subject and the text."""
+        if len(self._known) >= _MOST_KNOWN:
+            self._known = {}
+        along, parts = self._deciding.along, self._parts
+        html = _Measure(along(parts.html, taken), html=True)
+        others = [_Measure(along(words, taken), html=False) for words in (parts.subject, parts.text)]
+        measures = self._known[taken] = [html, *others]
+        return measures
 
 
 class _Measure:
     """The parts of one template, each with how often it stands there."""
 
-    def __init__(self, parts: Sequence[Part], *, html: bool) -> None:
+    def __init__(self, found: Iterable[str | Shown | Logic], *, html: bool) -> None:
+        parts = list(found)
         self._escaped = html
         self._fixed = sum(len(part.encode()) for part in parts if isinstance(part, str))
         self._shown = Counter((part.name, part.fallback) for part in parts if isinstance(part, Shown))

@@ -5,7 +5,7 @@ the maker is made. Each message then is the branches it takes and a row of the b
 (each encoded once, however often it is shown) and what its loops and expressions came to.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -53,13 +53,11 @@ class Maker:
         names_recipient: bool = True,
     ) -> None:
         sender = parse_address(frozen["from_address"]).email
-        domain = sender.rpartition("@")[2]
-        topic_id = frozen.get("topic_id") or 0
         content = frozen["content"]
         self.signed = bool(keys)
         self._delivery_id = delivery_id
         self._names_recipient = names_recipient
-        self._bounce_domain = bounce_domain or domain
+        self._bounce_domain = bounce_domain or sender.rpartition("@")[2]
         self._base: str = content["base_url"]
         self._signer = signer
         self._known: dict[str, tuple[bytes, bytes]] = {}
@@ -78,16 +76,8 @@ class Maker:
             or any(isinstance(part, Logic) for part in flat(planned.subject))
             or not body.addresses.keys().isdisjoint(self._deciding.names)
         )
-        letterhead = Letterhead(
-            from_name=one_line(frozen.get("from_name", "")),
-            from_address=sender,
-            date=date_value(at),
-            reply_to=parse_address(frozen["reply_to"]).email if frozen.get("reply_to") else "",
-            list_name=one_line(topic_name),
-            list_id=f"topic-{topic_id}.{domain}",
-            feedback_id=f"{delivery_id}:{topic_id}:delivery:{domain}",
-            unsubscribe_base=f"{self._base}/u/",
-            unsubscribe_mailbox=unsubscribe_mailbox,
+        letterhead = _letterhead(
+            frozen, delivery_id=delivery_id, topic_name=topic_name, at=at, unsubscribe_mailbox=unsubscribe_mailbox
         )
         html = body.segments(planned.html, html=True) if planned.html else []
         self._form = Form(letterhead, text=body.segments(planned.text, html=False), html=html, keys=keys)
@@ -146,21 +136,35 @@ class Maker:
         }
 
     def _subject_header(self, values: Mapping[str, Any], given: Mapping[str, Any], taken: tuple[int, ...]) -> bytes:
-        return text_header("Subject", one_line("".join(self._said(self._subject, values, given, taken))))
-
-    def _said(
-        self, parts: Iterable[Part], values: Mapping[str, Any], given: Mapping[str, Any], taken: tuple[int, ...]
-    ) -> Iterator[str]:
-        for part in parts:
+        said = []
+        for part in self._deciding.along(self._subject, taken):
             if isinstance(part, str):
-                yield part
+                said.append(part)
             elif isinstance(part, Shown):
                 text = values.get(part.name)
-                yield part.fallback if text is None or text == "" else str(text)
-            elif isinstance(part, Choice):
-                yield from self._said(part.branches[taken[self._deciding.number(part)]], values, given, taken)
+                said.append(part.fallback if text is None or text == "" else str(text))
             else:
-                yield part.template.render(given)
+                said.append(part.template.render(given))
+        return text_header("Subject", one_line("".join(said)))
+
+
+def _letterhead(
+    frozen: Mapping[str, Any], *, delivery_id: int, topic_name: str, at: datetime, unsubscribe_mailbox: str
+) -> Letterhead:
+    sender = parse_address(frozen["from_address"]).email
+    domain = sender.rpartition("@")[2]
+    topic_id = frozen.get("topic_id") or 0
+    return Letterhead(
+        from_name=one_line(frozen.get("from_name", "")),
+        from_address=sender,
+        date=date_value(at),
+        reply_to=parse_address(frozen["reply_to"]).email if frozen.get("reply_to") else "",
+        list_name=one_line(topic_name),
+        list_id=f"topic-{topic_id}.{domain}",
+        feedback_id=f"{delivery_id}:{topic_id}:delivery:{domain}",
+        unsubscribe_base=f"{frozen['content']['base_url']}/u/",
+        unsubscribe_mailbox=unsubscribe_mailbox,
+    )
 
 
 class _Body:
