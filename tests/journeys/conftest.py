@@ -182,3 +182,4 @@ def send_now(page: Page, here: str, *, expected: int) -> None:
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text(f"{expected:,}")
     dialog.get_by_role("button", name=re.compile(rf"^OK, send {expected:,} message")).click()
+    expect(page).to_have_url(re.compile(r"/deliveries(\?.*)?$"))

@@ -49,7 +49,6 @@ def test_pause_takes_a_second_resume_takes_the_rest_and_stop_says_who_got_it(ope
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("cannot be resumed")
     dialog.get_by_role("button", name=re.compile("Stop")).click()
-    page.goto(here)
     expect(page.locator(".badge").first).to_contain_text("Stopped")
     wait_for(lambda: figure(page, "Waiting") == 0 and figure(page, "Cancelled") > 0, what="the rest is cancelled")
     expect(page.get_by_text("In balance")).to_be_visible()

@@ -54,6 +54,7 @@ def test_a_proof_arrives_and_the_page_says_so_by_itself(open_browser):
     page.get_by_label("Sender's address").fill("news@fjellheim.example")
     page.get_by_label("Subject", exact=True).fill("Tried out by {{ first_name | default('you') }}")
     page.get_by_role("button", name="Save and continue").click()
+    page.wait_for_url(re.compile(f"{here}/audience"))
     page.goto(f"{here}/test")
     page.get_by_label("Send to", exact=True).fill("colleague@fjellheim.example, not an address")
     page.get_by_role("button", name="Send test").click()

@@ -116,6 +116,11 @@ def statuses(order):
     return Counter(Outcome(status).name.lower() for status in db.session.scalars(query))
 
 
+def one_snapshot():
+    """Let all statements of the transaction see one moment, so that a delivery can be checked while it is sent."""
+    db.session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+
+
 def check_balance(order):
     """Counters, rows and chunks must tell the same story."""
     figures = ledger.read(order.delivery_id)

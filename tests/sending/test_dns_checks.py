@@ -7,7 +7,7 @@ from webapp import settings
 from webapp.mail import dkim
 from webapp.mail.dkim import Algorithm
 from webapp.mail.models import DkimKey, Relay
-from webapp.sending import dns_checks, domains, spf
+from webapp.sending import dmarc, dns_checks, domains, spf
 
 DOMAIN = "news.example.org"
 KEY = DkimKey(domain=DOMAIN, selector="s1", algorithm="rsa", public="AbC+/=", state="active")
@@ -91,6 +91,11 @@ def test_a_key_must_be_published_as_it_is(records, state, level, said):
         (["v=DMARC1; p=none"], "warning", "nobody receives"),
         (["v=DMARC1; p=reject; pct=50; ri=3600; rua=mailto:a@example.org"], "warning", "pct, ri"),
         (["v=DMARC1; p=perhaps"], "error", "no policy"),
+        (["v=DMARC1; rua=mailto:a@example.org"], "warning", "as if it were p=none"),
+        (["v=DMARC1; p=reject; sp=perhaps; rua=mailto:a@example.org"], "warning", "as if it were p=none"),
+        (["v=DMARC1; p=reject; t=y; rua=mailto:a@example.org"], "warning", "as a test"),
+        (["v=DMARC1garbage; p=reject; rua=mailto:a@example.org"], "error", "There is no DMARC record"),
+        (["v=dmarc1; p=reject; rua=mailto:a@example.org"], "error", "There is no DMARC record"),
         (["v=DMARC1; p=none", "v=DMARC1; p=none"], "error", "several DMARC records"),
     ],
 )
@@ -100,28 +105,90 @@ def test_dmarc_is_read_as_rfc_9989_has_it(records, level, said):
     assert said in answer.means
 
 
-def test_dmarc_of_a_parent_holds_but_not_that_of_a_public_suffix():
-    record = "v=DMARC1; p=reject; rua=mailto:a@example.org"
-    assert "_dmarc.example.org" in found({("TXT", "_dmarc.example.org"): [record]})["DMARC"].means
-    assert found({("TXT", "_dmarc.org"): [record + "; psd=y"]})["DMARC"].level == "error"
+WHOLE = "v=DMARC1; p=reject; rua=mailto:a@example.org"
+
+
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        ({"example.org": WHOLE}, "from _dmarc.example.org of the domain above: for this domain it asks for reject"),
+        ({"example.org": WHOLE + "; sp=none"}, "asks for none"),
+        ({"shop.example.org": "v=DMARC1; p=none; rua=mailto:a@b.example", "example.org": WHOLE}, "_dmarc.example.org"),
+        ({"shop.example.org": WHOLE + "; psd=n", "example.org": WHOLE}, "_dmarc.shop.example.org"),
+        ({"shop.example.org": WHOLE, "example.org": WHOLE, "org": WHOLE + "; psd=y"}, "_dmarc.example.org"),
+        ({"shop.example.org": WHOLE, "org": WHOLE + "; psd=y"}, "_dmarc.org"),
+        ({"org": WHOLE + "; psd=y"}, "_dmarc.org"),
+    ],
+)
+def test_without_a_record_of_its_own_that_of_the_organisation_counts(records, said):
+    zone = Zone({("TXT", f"_dmarc.{name}"): [record] for name, record in records.items()})
+    answers = dns_checks.check("news.shop.example.org", keys=[KEY], relays=[], resolver=zone)
+    answer = next(answer for answer in answers if answer.subject == "DMARC")
+    assert answer.level == "ok"
+    assert said in answer.means
+
+
+def test_a_very_long_name_is_cut_to_seven_labels_on_the_way_up():
+    zone = Zone({("TXT", "_dmarc.d.e.f.g.h.example.org"): [WHOLE]})
+    assert dmarc.read("a.b.c.d.e.f.g.h.example.org", zone).inherited
+    asked = [name.removeprefix("_dmarc.") for _, name in zone.asked]
+    assert asked[:3] == ["a.b.c.d.e.f.g.h.example.org", "d.e.f.g.h.example.org", "e.f.g.h.example.org"]
+    assert asked[-1] == "org"
+    assert len(asked) == 8
 
 
 def relay(host):
     return Relay(name=host, host=host, port=25)
 
 
-def test_the_name_of_a_relay_that_is_an_address_must_lead_back_to_it():
-    ways = [relay("198.41.0.4"), relay("8.8.8.8"), relay("9.9.9.9"), relay("127.0.0.1"), relay("smtp.example.org")]
+def test_the_name_of_a_relays_address_must_lead_back_to_it():
+    hosts = ["198.41.0.4", "8.8.8.8", "9.9.9.9", "127.0.0.1", "one.example", "two.example", "inside.example"]
     answers = found(
         {
             ("PTR", "198.41.0.4"): ["a.example.org"],
             ("A", "a.example.org"): ["198.41.0.4"],
             ("PTR", "8.8.8.8"): ["b.example.org"],
+            ("A", "one.example"): ["198.41.0.4"],
+            ("A", "two.example"): ["198.41.0.4", "8.8.8.8"],
+            ("A", "inside.example"): ["10.0.0.7"],
         },
-        relays=ways,
+        relays=[relay(host) for host in hosts],
     )
     levels = {subject: answer.level for subject, answer in answers.items() if subject.startswith("PTR")}
-    assert levels == {"PTR 198.41.0.4": "ok", "PTR 8.8.8.8": "error", "PTR 9.9.9.9": "error"}
+    assert levels == {
+        "PTR 198.41.0.4": "ok",
+        "PTR 8.8.8.8": "error",
+        "PTR 9.9.9.9": "error",
+        "PTR one.example": "ok",
+        "PTR two.example": "warning",
+    }
+
+
+@pytest.mark.parametrize(
+    ("record", "level"),
+    [
+        ("v=spf1 ip4:198.41.0.0/24 -all", "ok"),
+        ("v=spf1 a:relay.example -all", "ok"),
+        ("v=spf1 mx -all", "ok"),
+        ("v=spf1 a/16 -all", "ok"),
+        ("v=spf1 include:other.example -all", "ok"),
+        ("v=spf1 exists:%{i}.example -all", "ok"),
+        ("v=spf1 ip4:198.41.1.0/24 -all", "warning"),
+        ("v=spf1 -ip4:198.41.0.4 -all", "warning"),
+        ("v=spf1 -all", "warning"),
+    ],
+)
+def test_spf_should_name_the_addresses_of_the_relay(record, level):
+    records = {
+        ("TXT", DOMAIN): [record],
+        ("TXT", "other.example"): ["v=spf1 ip4:198.41.0.4 -all"],
+        ("A", "relay.example"): ["198.41.0.4"],
+        ("A", DOMAIN): ["198.41.99.1"],
+        ("MX", DOMAIN): ["relay.example"],
+    }
+    answer = found(records, relays=[relay("relay.example")])["SPF"]
+    assert answer.level == level
+    assert ("198.41.0.4" in answer.means) == (level == "warning")
 
 
 def test_a_domain_without_a_mail_server_loses_its_bounces():
