@@ -40,6 +40,8 @@ def test_each_starter_passes_every_check(starter):
         ({"preheader": "x" * 120}, "preheader_long", "warning", "preheader"),
         ({"from_address": ""}, "sender_missing", "error", "from_address"),
         ({"from_address": "a@b"}, "sender_invalid", "error", "from_address"),
+        ({"from_address": "jørgen@example.org"}, "sender_international", "error", "from_address"),
+        ({"reply_to": "søren@example.org"}, "reply_international", "error", "reply_to"),
         ({"from_name": ""}, "sender_name", "warning", "from_name"),
         ({"reply_to": "nobody"}, "reply_invalid", "error", "reply_to"),
         ({"html": ""}, "html_missing", "error", "html"),

@@ -53,6 +53,25 @@ def test_a_relay_that_reports_is_asked_for_short_reports_of_failure():
     assert b"RET=" not in silent.go(Outgoing(0, "", "b@example.org", b"as it is\r\n"))
 
 
+@pytest.mark.parametrize(
+    ("sender", "recipient", "content", "international"),
+    [
+        ("a@example.org", "b@example.org", "Subject: x\r\n\r\nplain\r\n", False),
+        ("a@example.org", "b@example.org", "Subject: x\r\n\r\neight bits: æ\r\n", False),
+        ("a@example.org", "b@example.org", "From: <jørgen@example.org>\r\n\r\nplain\r\n", True),
+        ("jørgen@example.org", "b@example.org", "Subject: x\r\n\r\nplain\r\n", True),
+        ("a@example.org", "søren@example.org", "Subject: x\r\n\r\nplain\r\n", True),
+    ],
+)
+def test_what_is_beyond_ascii_in_addresses_or_header_needs_smtputf8(sender, recipient, content, international):
+    message = Outgoing(0, sender, recipient, content.encode())
+    able, unable = Desk(), Desk()
+    said = exchange(able, {**PIPELINING, "SMTPUTF8": "", "8BITMIME": ""}).go(message)
+    assert (b" SMTPUTF8" in said.splitlines()[0]) == international
+    exchange(unable, {**PIPELINING, "8BITMIME": ""}).go(message)
+    assert unable.fates == ({0: (553, "mail")} if international else {})
+
+
 def test_a_message_in_wire_form_is_not_changed():
     talk = exchange(Desk())
     talk.go(Outgoing(0, "a@example.org", "b@example.org", b"as it is\r\n", wired=True))

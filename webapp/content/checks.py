@@ -98,10 +98,14 @@ def _sender(draft: Draft) -> Iterator[Finding]:
         yield Finding("sender_missing", "error", "from_address")
     elif not _ADDRESS.fullmatch(draft.from_address.strip()):
         yield Finding("sender_invalid", "error", "from_address", {"address": draft.from_address})
+    elif not draft.from_address.partition("@")[0].isascii():
+        yield Finding("sender_international", "error", "from_address", {"address": draft.from_address})
     if not draft.from_name.strip():
         yield Finding("sender_name", "warning", "from_name")
     if draft.reply_to.strip() and not _ADDRESS.fullmatch(draft.reply_to.strip()):
         yield Finding("reply_invalid", "error", "reply_to", {"address": draft.reply_to})
+    elif not draft.reply_to.partition("@")[0].isascii():
+        yield Finding("reply_international", "error", "reply_to", {"address": draft.reply_to})
 
 
 def _presence(draft: Draft) -> Iterator[Finding]:

@@ -15,6 +15,10 @@ WORDS = {
     ),
     "sender_missing": (_l("The sender's address is missing"), _l("Say from which address the message comes.")),
     "sender_invalid": (_l("The sender's address “%(address)s” is not an e-mail address"), _l("Correct it.")),
+    "sender_international": (
+        _l("The sender's address “%(address)s” has letters beyond a to z before the @"),
+        _l("Every receiver would have to know international addresses, and most do not. Take one without."),
+    ),
     "sender_name": (_l("The sender has no name"), _l("Readers see the bare address. A name is trusted more.")),
     "domain_unchecked": (
         _l("Nobody has checked what DNS says of the sender's domain %(domain)s"),
@@ -31,6 +35,10 @@ WORDS = {
     "reply_invalid": (
         _l("The reply address “%(address)s” is not an e-mail address"),
         _l("Correct it, or leave it empty."),
+    ),
+    "reply_international": (
+        _l("The reply address “%(address)s” has letters beyond a to z before the @"),
+        _l("Every receiver would have to know international addresses, and most do not. Take one without."),
     ),
     "subject_missing": (_l("The subject is missing"), _l("Write what the message is about, in a few words.")),
     "subject_long": (

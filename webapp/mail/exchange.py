@@ -77,6 +77,13 @@ def wire_form(content: bytes) -> bytes:
     return content + _END
 
 
+def _is_international(message: Outgoing) -> bool:
+    """Tell whether an address or the header goes beyond ASCII, which the relay must have offered to take (RFC 6531 §3.4)."""
+    if not (message.recipient.isascii() and message.sender.isascii()):
+        return True
+    return not message.content.isascii() and not message.content.partition(b"\r\n\r\n")[0].isascii()
+
+
 class Exchange:
     """The messages of one connection, from the end of its greeting on.
 
@@ -273,7 +280,7 @@ class Exchange:
             mail += f" SIZE={len(message.content)}"
         if self._eight_bit and not message.content.isascii():
             mail += " BODY=8BITMIME"
-        if not message.recipient.isascii():
+        if _is_international(message):
             mail += " SMTPUTF8"
         rcpt = f"RCPT TO:<{message.recipient}>"
         if self._reports and message.sender:
@@ -292,7 +299,7 @@ class Exchange:
         """Say in the relay's place what it could only refuse."""
         if not (_PATH.match(message.sender) and _PATH.match(message.recipient) and message.recipient):
             return Reply(501, "5.1.3", "the address cannot be put into an envelope")
-        if not message.recipient.isascii() and not self._international:
+        if not self._international and _is_international(message):
             return Reply(553, "5.6.7", "the relay does not accept international addresses")
         if 0 < self._size_limit < len(message.content):
             return Reply(552, "5.3.4", f"the message is larger than the {self._size_limit} bytes the relay accepts")
