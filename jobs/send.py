@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 
 from webapp import broker, clock, queue, settings
-from webapp.db import transaction
+from webapp.db import db, transaction
 from webapp.sending import slowing, turns, work
 from webapp.sending import sweep as sweeping
 from webapp.sending.run import Run, Terms
@@ -88,6 +88,16 @@ def _asked_to_leave() -> Callable[[], bool]:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGUSR2, lambda *_: asked.set())
     return asked.is_set
+
+
+def rescue_here() -> None:
+    """Rescue what dead workers left on this machine. Each sending worker sees to it, around its jobs."""
+    try:
+        sweeping.rescue_here()
+    except Exception:
+        log.warning("What died here cannot be rescued just now; it is tried again", exc_info=True)
+    finally:
+        db.session.remove()
 
 
 def sweep() -> None:

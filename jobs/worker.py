@@ -6,6 +6,8 @@ import logging
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +15,7 @@ from flask import Flask
 from rq import Queue, Worker
 from rq.job import Job
 
+from jobs import send
 from webapp import broker
 from webapp.app import create_app
 from webapp.db import db, limit_idle
@@ -22,6 +25,7 @@ log = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1
 LEAVE = signal.SIGUSR2
+LOOK = 2.0
 #: Seconds a transaction of a queue's jobs may rest. Those that make and read much between two statements get more.
 IDLE = {"send": 10, "mail": 10, "prepare": 300, "imports": 300}
 
@@ -30,6 +34,9 @@ class AppWorker(Worker):
     """Runs each job in a child with the app's context; the child dies with its worker, also on kill -9."""
 
     app: Flask
+    #: What this worker sees to beside its jobs, every LOOK seconds while a job runs and at once when one has ended.
+    look: Callable[[], object] = staticmethod(lambda: None)
+    _looked_at = 0.0
     max_connection_wait_time = 4.0  # seconds: when Redis is back, work goes on
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
@@ -45,6 +52,22 @@ class AppWorker(Worker):
         if self.horse_pid:
             with suppress(ProcessLookupError):
                 os.kill(self.horse_pid, LEAVE)
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        self._look_around()
+        super().heartbeat(timeout, pipeline)
+
+    def monitor_work_horse(self, job: Job, queue: Queue) -> None:
+        super().monitor_work_horse(job, queue)
+        self._looked_at = 0.0
+        self._look_around()
+
+    def _look_around(self) -> None:
+        """A child has no part in this, nor a worker that is not at work yet."""
+        if os.getpid() == self.pid and time.monotonic() - self._looked_at >= LOOK:
+            self._looked_at = time.monotonic()
+            with self.app.app_context():
+                self.look()
 
     # A silent Redis is no reason to die and to take the child along in mid-send: both of these are asked every few seconds.
 
@@ -83,11 +106,13 @@ def main(argv: list[str]) -> int:
         [queue],
         connection=connection,
         serializer="json",
-        job_monitoring_interval=5,
+        job_monitoring_interval=2,
         worker_ttl=30,
         maintenance_interval=30,
     )
     worker.app = app
+    if argv[0] == "send":
+        worker.look = send.rescue_here
     worker.work(logging_level="WARNING")
     return 0
 

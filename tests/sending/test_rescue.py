@@ -74,16 +74,6 @@ def rescued_at(order):
 
 
 @pytest.mark.parametrize("gap", GAPS)
-def test_what_a_machine_that_died_held_is_rescued_within_15_seconds_of_the_end_of_its_lease(claimed, looks, gap):
-    order, token = claimed
-    end = lease_end(token)
-    looks(first=end, gap=gap)  # a look just too early is the worst case: a lease that ends now is not over yet
-    assert timedelta() < rescued_at(order) - end <= timedelta(seconds=WITHIN)
-    assert statuses(order) == {"waiting": 20, "unconfirmed": 10}  # its journal cannot be read from here
-    check_balance(order)
-
-
-@pytest.mark.parametrize("gap", GAPS)
 def test_what_a_frozen_process_holds_is_rescued_in_the_same_time_and_it_sends_nothing_more(
     claimed, looks, gap, tmp_path
 ):

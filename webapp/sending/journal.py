@@ -133,6 +133,15 @@ def path_of(folder: Path, token: UUID) -> Path:
     return folder / token.hex
 
 
+def tokens(folder: Path) -> list[UUID]:
+    """Return the claims whose journals lie here."""
+    found = []
+    for path in folder.glob("*"):
+        with suppress(ValueError):
+            found.append(UUID(hex=path.name))
+    return found
+
+
 def find(folder: Path, token: UUID) -> Finding | None:
     """Return the journal of a claim if it lies here, is whole and was written since this machine started."""
     finding = None

@@ -2,12 +2,15 @@
 
 A claim is rescued when its process is gone, or when its lease has run out and nobody renewed it for longer than the living take
 to do so (so that a clock that jumps takes nothing from them). Its journal is sealed first: a process that wakes up sends nothing more of it.
+
+A journal can be believed on its own machine only. So each machine that sends looks after what died on it (`rescue_here`), and the
+scheduler (`rescue`) gives that machine time before it settles, without a journal, what nobody has looked after.
 """
 
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -44,15 +47,17 @@ class Held:
 class Watch:
     """What earlier looks saw: claims whose lease had run out, and journals without a claim, each since when (monotonic).
 
-    `patience` is how many seconds a lease must have stood unrenewed: more than the living take to renew it.
+    `patience` is how many seconds a lease must have stood unrenewed: more than the living take to renew it. Where the journal
+    is out of reach it is `patience_elsewhere`: the machine that has it comes first.
     """
 
     patience: float = 0.0
+    patience_elsewhere: float = 0.0
     expired: dict[UUID, tuple[datetime, float]] = field(default_factory=dict)
     strays: dict[str, float] = field(default_factory=dict)
 
-    def look(self, held: Sequence[Held], *, at: datetime) -> set[UUID]:
-        """Return which of the claims nobody looks after any more."""
+    def look(self, held: Sequence[Held], *, at: datetime, elsewhere: Collection[UUID] = ()) -> set[UUID]:
+        """Return which of the claims nobody looks after any more; the journals of those `elsewhere` are out of reach."""
         now = time.monotonic()
         seen: dict[UUID, tuple[datetime, float]] = {}
         abandoned = set()
@@ -60,7 +65,8 @@ class Watch:
             if claim.lease_until < at:
                 until, since = self.expired.get(claim.token, (None, now))
                 seen[claim.token] = claim.lease_until, since if until == claim.lease_until else now
-                if until == claim.lease_until and now - since >= self.patience:
+                patience = self.patience_elsewhere if claim.token in elsewhere else self.patience
+                if until == claim.lease_until and now - since >= patience:
                     abandoned.add(claim.token)
         self.expired = seen
         return abandoned
@@ -69,31 +75,50 @@ class Watch:
 def rescue(watch: Watch, *, folder: Path, at: datetime) -> int:
     """Rescue every claim that needs it, each in a transaction of its own; return how many."""
     with transaction():
-        held = [
-            Held(*row)
-            for row in db.session.execute(
-                text("""
-                    SELECT lease_token, delivery_id, min(lease_until) FROM chunk
-                    WHERE lease_until IS NOT NULL GROUP BY lease_token, delivery_id
-                """)
-            )
-        ]
-    abandoned = watch.look(held, at=at)
-    rescued = 0
-    for claim in held:
-        finding = journal.find(folder, claim.token)
-        if claim.token in abandoned or (finding is not None and finding.owner_is_dead):
-            rescued += _saved(claim, finding, at=at)
-        elif finding is not None:
-            finding.close()
-    _tidy(watch, folder, {claim.token.hex for claim in held})
+        held = [Held(*row) for row in db.session.execute(text(_HELD.format(which="true")))]
+    findings = {claim.token: journal.find(folder, claim.token) for claim in held}
+    rescued = _look_after(watch, held, findings, at=at)
+    _tidy(watch, folder, held)
     return rescued
 
 
-def _tidy(watch: Watch, folder: Path, held: set[str]) -> None:
+def rescue_here(watch: Watch, *, folder: Path, at: datetime) -> int:
+    """Rescue the claims that need it of those whose journals lie here; while there are none the database is not asked."""
+    findings = {token: journal.find(folder, token) for token in journal.tokens(folder)}
+    if not findings:
+        return 0
+    with transaction():
+        rows = db.session.execute(text(_HELD.format(which="lease_token = ANY(:tokens)")), {"tokens": list(findings)})
+        held = [Held(*row) for row in rows]
+    rescued = _look_after(watch, [claim for claim in held if findings[claim.token] is not None], findings, at=at)
+    _tidy(watch, folder, held)
+    return rescued
+
+
+_HELD = """
+    SELECT lease_token, delivery_id, min(lease_until) FROM chunk
+    WHERE lease_until IS NOT NULL AND {which} GROUP BY lease_token, delivery_id
+"""
+
+
+def _look_after(watch: Watch, held: Sequence[Held], findings: Mapping[UUID, Finding | None], *, at: datetime) -> int:
+    elsewhere = {token for token, finding in findings.items() if finding is None}
+    abandoned = watch.look(held, at=at, elsewhere=elsewhere)
+    rescued = 0
+    for claim in held:
+        finding = findings[claim.token]
+        if claim.token in abandoned or (finding is not None and finding.owner_is_dead):
+            rescued += _saved(claim, finding, at=at)
+    for finding in findings.values():
+        if finding is not None:
+            finding.close()
+    return rescued
+
+
+def _tidy(watch: Watch, folder: Path, held: Sequence[Held]) -> None:
     """Remove journals that have belonged to no claim for an hour, such as those of an earlier start of the machine."""
     now = time.monotonic()
-    strays = {path.name for path in folder.glob("*")} - held
+    strays = {path.name for path in folder.glob("*")} - {claim.token.hex for claim in held}
     watch.strays = {name: watch.strays.get(name, now) for name in strays}
     for name, since in watch.strays.items():
         if now - since >= _STALE_SECONDS:
@@ -137,6 +162,8 @@ def _settle(claim: Held, notes: dict[int, Note] | None, *, at: datetime) -> None
         """),
         {"token": claim.token},
     ).all()
+    if not chunks:
+        return  # somebody else was faster
     pieces, results = [], []
     for chunk in chunks:
         untouched = set()
