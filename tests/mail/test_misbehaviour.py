@@ -4,139 +4,18 @@ The relay keeps its own books: which message it has received whole, and what it 
 """
 
 import contextlib
-import socket
-import struct
 import time
+from dataclasses import replace
 
 import pytest
 
 from tests.mail.desks import Desk, messages
+from tests.mail.misbehaviours import LONGEST_SECONDS, MISBEHAVIOURS, SHORT, Books
 from tests.mail.servers import ScriptedServer
 from webapp.mail.exchange import Outgoing, Stage
-from webapp.mail.session import Session, Target, Timeouts
+from webapp.mail.session import Security, Session, Target
 from webapp.mail.smtp import SmtpClient
 from webapp.mail.wire import RelayError
-
-SHORT = Timeouts(connect=1, command=0.3, content=0.3)
-#: All that one conversation may take, whatever the relay does.
-LONGEST_SECONDS = 4.0
-
-
-def _close(_conversation):
-    return False
-
-
-def _reset(conversation):
-    conversation.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    conversation.socket.close()
-    return False
-
-
-def _silence(conversation):
-    with contextlib.suppress(OSError):
-        while conversation.file.read1():
-            pass
-    return False
-
-
-def _says(*lines, stays=True):
-    def misbehave(conversation):
-        for line in lines:
-            conversation.say(line)
-        return stays
-
-    return misbehave
-
-
-def _dribbles(conversation):
-    for byte in b"250 2.0.0 slow\r\n":
-        conversation.socket.sendall(bytes([byte]))
-    return True
-
-
-def _breaks_off(conversation):
-    conversation.socket.sendall(b"250 2.0")
-    return False
-
-
-def _floods(conversation):
-    conversation.socket.sendall(b"250-" + b"x" * 100_000)
-    return _silence(conversation)
-
-
-def _never_ends(conversation):
-    with contextlib.suppress(OSError):
-        for _ in range(100_000):
-            conversation.socket.sendall(b"250-more\r\n" * 100)
-    return False
-
-
-MISBEHAVIOURS = {
-    "closes": _close,
-    "resets": _reset,
-    "is silent": _silence,
-    "says 421 and closes": _says("421 4.3.2 going down", stays=False),
-    "says 421 and stays": _says("421 4.3.2 going down"),
-    "refuses for now": _says("451 4.7.1 later"),
-    "refuses for good": _says("550 5.7.1 no"),
-    "says yes": _says("250 2.0.0 fine"),
-    "says go on": _says("354 go on"),
-    "says something else": _says("220 hello again"),
-    "answers twice": _says("250 2.0.0 fine", "250 2.0.0 fine"),
-    "goes on twice": _says("354 go on", "354 go on"),
-    "says what is no answer": _says("hello"),
-    "gives a code out of range": _says("999 what"),
-    "changes its code midway": _says("250-one", "550 two"),
-    "answers byte by byte": _dribbles,
-    "breaks off in an answer": _breaks_off,
-    "floods a line": _floods,
-    "never ends its answer": _never_ends,
-}
-#: Those that say yes in some way: the first digit counts (RFC 5321 §4.2.1).
-_POSITIVE = {
-    MISBEHAVIOURS[name] for name in ("says yes", "answers twice", "says something else", "answers byte by byte")
-}
-
-
-class Books:
-    """What the relay knows: messages received whole, and the answer to each."""
-
-    def __init__(self, stage, misbehave, turn):
-        self.received = []
-        self.accepted = []
-        self.seen = 0
-        self._stage, self._misbehave, self._turn = stage, misbehave, turn
-
-    def script(self, conversation, extensions):
-        conversation.greet(*extensions)
-        while True:
-            line = conversation.line()
-            stage = {"MAIL": "mail", "RCPT": "rcpt", "DATA": "data", "QUIT": "quit"}.get(line[:4].upper(), "other")
-            if not self._answer(conversation, stage, "354 go on" if stage == "data" else "250 2.1.0 fine"):
-                return
-            if stage == "quit":
-                return
-            if stage == "data" and self.went_on:
-                conversation.content()
-                key = int(conversation.messages[-1].split(b"\r\n")[0].removeprefix(b"Subject: "))
-                self.received.append(key)
-                if not self._answer(conversation, "content", "250 2.0.0 queued", key):
-                    return
-
-    def _answer(self, conversation, stage, usual, key=None):
-        self.seen += stage == self._stage
-        self.went_on = True
-        if stage != self._stage or self.seen != self._turn:
-            conversation.say(usual)
-            if key is not None:
-                self.accepted.append(key)
-            return True
-        stays = self._misbehave(conversation)
-        said = self._misbehave
-        self.went_on = said in {MISBEHAVIOURS["says go on"], MISBEHAVIOURS["goes on twice"]}
-        if key is not None and said in _POSITIVE:
-            self.accepted.append(key)
-        return stays
 
 
 def _numbered(number):
@@ -205,3 +84,103 @@ def test_a_greeting_that_goes_wrong_is_trouble_of_the_relay_in_time(misbehaviour
         session.quit()
         assert not session.is_open
     assert time.monotonic() - began < LONGEST_SECONDS
+
+
+def _to_the_place(conversation, place):
+    """Lead the conversation up to the command that is answered amiss."""
+    conversation.say("220 ready")
+    conversation.line()
+    conversation.say("250-scripted.example")
+    conversation.say({"starttls": "250 STARTTLS", "plain": "250 AUTH PLAIN"}.get(place, "250 AUTH LOGIN"))
+    conversation.line()
+    if place in {"user", "password"}:
+        conversation.say("334 VXNlcm5hbWU6")
+        conversation.line()
+    if place == "password":
+        conversation.say("334 UGFzc3dvcmQ6")
+        conversation.line()
+
+
+@pytest.mark.parametrize("misbehaviour", MISBEHAVIOURS)
+@pytest.mark.parametrize("place", ["starttls", "plain", "login", "user", "password"])
+def test_no_connection_comes_out_of_a_start_that_goes_wrong(misbehaviour, place):
+    def script(conversation):
+        _to_the_place(conversation, place)
+        if MISBEHAVIOURS[misbehaviour](conversation):
+            for _ in range(3):
+                conversation.line()
+                conversation.say("250 fine")
+
+    security = Security.STARTTLS if place == "starttls" else Security.NONE
+    username = "" if place == "starttls" else "ann"
+    began = time.monotonic()
+    with ScriptedServer(script) as server:
+        target = Target("127.0.0.1", server.port, username=username, password="s3cret", security=security)
+        session = Session(replace(target, timeouts=SHORT))
+        with pytest.raises(RelayError):
+            session.open()
+        session.quit()
+        assert not session.is_open
+    assert time.monotonic() - began < LONGEST_SECONDS
+    assert "s3cret" not in "".join(session.log)
+
+
+class Resetting:
+    """A relay that knows no recipient r1, and misbehaves when the client resets after that."""
+
+    def __init__(self, misbehave):
+        self.accepted = []
+        self._misbehave = misbehave
+
+    def script(self, conversation, extensions):
+        conversation.greet(*extensions)
+        while True:
+            line = conversation.line()
+            verb = line[:4].upper()
+            misbehave, self._misbehave = (self._misbehave, None) if verb == "RSET" else (None, self._misbehave)
+            if misbehave:
+                if not misbehave(conversation):
+                    return
+            elif verb == "RCPT" and "r1@" in line:
+                conversation.say("550 5.1.1 no such user")
+            elif verb == "DATA":
+                self._take(conversation)
+            else:
+                conversation.say("221 bye" if verb == "QUIT" else "250 fine")
+
+    def _take(self, conversation):
+        conversation.say("354 go")
+        conversation.content()
+        if not conversation.messages[-1]:
+            conversation.say("554 5.5.1 no valid recipients")
+            return
+        self.accepted.append(int(conversation.messages[-1].split(b"\r\n")[0].removeprefix(b"Subject: ")))
+        conversation.say("250 2.0.0 queued")
+
+
+@pytest.mark.parametrize("extensions", [(), ("PIPELINING",)], ids=["one by one", "pipelined"])
+@pytest.mark.parametrize("misbehaviour", MISBEHAVIOURS)
+def test_a_reset_that_goes_wrong_mixes_up_nothing(misbehaviour, extensions):
+    relay = Resetting(MISBEHAVIOURS[misbehaviour])
+    desk, taken = Desk(), []
+
+    def source():
+        for message in _numbered(5):
+            taken.append(message.key)
+            yield message
+
+    began = time.monotonic()
+    with ScriptedServer(lambda conversation: relay.script(conversation, extensions)) as server:
+        client = SmtpClient(Target("127.0.0.1", server.port, timeouts=SHORT))
+        client.open()
+        with contextlib.suppress(RelayError):
+            client.pump(source(), desk)
+        client.quit()
+    assert time.monotonic() - began < LONGEST_SECONDS
+    assert sorted(desk.fates) == taken
+    for key, fate in desk.fates.items():
+        if key in relay.accepted:
+            assert fate in {"unsure", (250, Stage.CONTENT)}
+        else:
+            assert fate in {"unsure", "returned"} or fate[0] >= 400
+    assert len(relay.accepted) == len(set(relay.accepted))

@@ -1,3 +1,4 @@
+import base64
 import ssl
 import threading
 
@@ -8,7 +9,7 @@ from aiosmtpd.smtp import AuthResult
 from tests.mail.certificates import make_certificate
 from tests.mail.desks import BODY, QUICK, good, messages, run
 from tests.mail.servers import ScriptedServer
-from webapp.mail.session import Security, Target
+from webapp.mail.session import Security, Session, Target
 from webapp.mail.smtp import SmtpClient
 from webapp.mail.wire import RelayError, Trouble
 
@@ -120,3 +121,21 @@ def test_a_certificate_nobody_vouches_for_is_refused(contexts):
             Target("127.0.0.1", server.port, Security.IMPLICIT, context=ssl.create_default_context(), timeouts=QUICK)
         ).open()
     assert caught.value.trouble is Trouble.CERTIFICATE
+
+
+def test_a_relay_that_offers_only_login_is_signed_in_to_that_way():
+    said = []
+
+    def script(conversation):
+        conversation.greet("AUTH LOGIN")
+        for question in ("334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6", "235 2.7.0 welcome"):
+            said.append(conversation.line())
+            conversation.say(question)
+        conversation.serve()
+
+    with ScriptedServer(script) as server:
+        session = Session(Target("127.0.0.1", server.port, username="ann", password="s3cret"))
+        session.open()
+        session.quit()
+    assert said == ["AUTH LOGIN", base64.b64encode(b"ann").decode(), base64.b64encode(b"s3cret").decode()]
+    assert not any("s3cret" in line or said[2] in line for line in session.log)
