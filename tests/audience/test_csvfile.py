@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from webapp.audience import addresses, columns, csvfile, values
 from webapp.audience.checking import Checker
 from webapp.audience.csvfile import SEPARATORS, Block, Encodings, Row, blocks_of, guess, lines_of, rows_of
-from webapp.audience.rows import Plan, clean, gone, moment
+from webapp.audience.dates import moment
+from webapp.audience.rows import Plan, clean, gone
 from webapp.audience.values import Kind
 from webapp.mail.addresses import parse_address
 
@@ -80,7 +81,7 @@ def test_a_quote_that_is_never_closed_spoils_its_own_line_only():
     [
         (
             ["Email Address", "First Name", "Last Name", "MEMBER_RATING"],
-            ["email", "first_name", "last_name", "attribute"],
+            ["email", "first_name", "last_name", "ignore"],
         ),
         (
             ["E-postadresse", "Fornavn", "Etternavn", "Språk", "Land"],

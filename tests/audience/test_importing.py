@@ -6,22 +6,26 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 
 from tests.fixtures import T0
 from webapp.accounts.models import User
-from webapp.audience import attribute_names, csvfile, importing, imports, staging, uploads
+from webapp.audience import attribute_names, csvfile, enlisting, importing, imports, staging, undoing, uploads
 from webapp.audience.merging import Wishes
 from webapp.audience.models import (
+    Attribute,
     Contact,
     ContactList,
+    ContactTag,
     Import,
     ImportPart,
     ImportReject,
     ListMember,
     Subscription,
+    Tag,
 )
 from webapp.db import db, transaction
+from webapp.errors import Invalid
 
 
 def clock() -> Any:
@@ -312,3 +316,62 @@ def test_the_names_of_attributes_that_came_are_known_at_once(take):
     take("e-mail;Shoe size;Hat\na@x.no;43;L\n")
     assert {"shoe_size", "hat"} <= attribute_names.known(["shoe_size", "hat", "coat"])
     assert attribute_names.known(["coat"]) == set()
+
+
+def tags_of(email):
+    query = (
+        select(Tag.name).join(ContactTag, ContactTag.tag_id == Tag.id).where(ContactTag.contact_id == contact(email).id)
+    )
+    return sorted(db.session.scalars(query))
+
+
+def test_a_column_of_tags_marks_each_with_its_own(take):
+    with transaction():
+        db.session.add(Tag(name="vip", created_at=T0))
+    file = 'email;Tags\na@x.no;"""VIP"",""Blog"""\nb@x.no;blog|News\nb@x.no;\nc@x.no;\nd@x.no;' + "x" * 61
+    found = take(file)
+    assert found.mapping["fields"] == ["email", "tags"]
+    assert [tags_of(email) for email in ("a@x.no", "b@x.no", "c@x.no")] == [["Blog", "vip"], ["Blog", "News"], []]
+    assert (found.counts["tagged"], found.counts["rejected"]) == (4, 1)
+    with transaction():
+        assert undoing.is_possible(found, at=T0)
+        undoing.start(found, by=db.session.get(User, found.created_by_id), at=T0)
+    with transaction():
+        assert undoing.run(found.id, at=T0)
+    assert db.session.scalar(select(func.count()).select_from(ContactTag)) == 0
+
+
+def test_a_column_of_notes_taken_for_tags_ends_the_import_with_the_reason(take, monkeypatch, as_role):
+    monkeypatch.setattr(enlisting, "MOST_NEW_TAGS", 2)
+    found = take("email;Tags\na@x.no;one\nb@x.no;two,three\n", run=False)
+    assert not importing.run(found.id, clock=clock)
+    db.session.expire_all()
+    assert (imports.get(found.id).status, imports.get(found.id).problem) == ("failed", "tags")
+    assert db.session.scalar(select(func.count()).select_from(Contact)) == 0
+    assert "holds more than 500 new ones" in as_role("Manager").get(f"/imports/{found.id}").text
+
+
+def test_a_column_goes_to_the_attribute_that_has_its_label_and_dates_are_meant_as_chosen(take):
+    with transaction():
+        db.session.add(Attribute(name="born", label="Date of birth", kind="date", choices=[], created_at=T0))
+    file = "email,Date of Birth,Date joined\na@x.no,3/4/1980,3/25/2020 2:00 PM\nb@x.no,13/4/1980,\n"
+    found = take(file, month_first=True)
+    assert found.mapping["fields"] == ["email", "attribute:born", "consent_at"]
+    assert found.mapping["month_first"] is True
+    assert contact("a@x.no").attributes == {"born": "1980-03-04"}
+    assert [(one.line, one.column, one.reason) for one in imports.rejects(found.id, limit=9)] == [
+        (3, "Date of Birth", "date")
+    ]
+    with transaction():
+        db.session.execute(delete(Attribute))
+    again = take(file, month_first=True)
+    assert again.mapping["fields"] == ["email", "attribute", "consent_at"]
+
+
+def test_two_columns_cannot_go_to_one_attribute(take):
+    with transaction():
+        db.session.add(Attribute(name="size", label="Size", kind="text", choices=[], created_at=T0))
+    with pytest.raises(Invalid):
+        take("email,a,b\na@x.no,1,2\n", fields=["email", "attribute:size", "attribute:size"])
+    with pytest.raises(Invalid):
+        take("email,a\na@x.no,1\n", fields=["email", "attribute:colour"])

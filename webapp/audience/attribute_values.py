@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 
-from webapp.audience.rows import MAX_VALUE, moment
+from webapp.audience.dates import day
+from webapp.audience.rows import MAX_VALUE
 from webapp.errors import Invalid
 from webapp.words import LazyString, _l
 
@@ -48,10 +49,10 @@ def _number(text: str) -> int | float:
 
 
 def _date(text: str) -> str:
-    found = moment(text)
+    found = day(text)
     if found is None:
         raise Invalid(_l("Write a date as year-month-day, such as 2026-01-31."))
-    return found.date().isoformat()
+    return found.isoformat()
 
 
 def _boolean(text: str) -> bool:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import compress
 from typing import NamedTuple
 
-from webapp.audience import addresses, columns, rows, values
+from webapp.audience import addresses, columns, dates, rows, values
 from webapp.audience.csvfile import Block
 from webapp.audience.rows import LIMITS, MAX_VALUE, Plan, Refused
 from webapp.audience.values import Kind
@@ -21,12 +21,13 @@ UNREADABLE = "\ufffd"
 
 _language = lru_cache(maxsize=10_000)(columns.language)
 _country = lru_cache(maxsize=10_000)(columns.country)
-_gone = lru_cache(maxsize=10_000)(rows.gone)
+_has_gone = lru_cache(maxsize=10_000)(rows.gone)
+_cut_tags = lru_cache(maxsize=10_000)(rows.tags)
 
 
 @lru_cache(maxsize=10_000)
-def _moment(text: str) -> str:
-    found = rows.moment(text)
+def _moment(text: str, *, month_first: bool | None) -> str:
+    found = dates.moment(text, month_first=month_first)
     return found.isoformat() if found else ""
 
 
@@ -64,7 +65,9 @@ class Checker:
         names += ["external_id"] if "external_id" in places else []
         names += ["email", "email_norm"] if "email" in places else []
         names += ["first_name", "last_name"] if {"first_name", "last_name", "full_name"} & set(places) else []
-        names += [name for name in ("language", "country", "company", "consent_at", "opt_out") if name in places]
+        names += [
+            name for name in ("language", "country", "company", "consent_at", "opt_out", "tags") if name in places
+        ]
         return [*names, "attributes"]
 
     def check(self, block: Block) -> Staged:
@@ -113,8 +116,8 @@ class Checker:
             filled.append(cells("company"))
         if "consent_at" in places:
             filled.append(self._consents(cells("consent_at"), wrong))
-        if "opt_out" in places:
-            filled.append(["t" if _gone(cell) else "f" for cell in cells("opt_out")])
+        filled += [self._gone(cells("opt_out"))] if "opt_out" in places else []
+        filled += [self._tags(cells("tags"), wrong)] if "tags" in places else []
         return [*map(_escaped, filled), self._attributes(given, wrong)]
 
     def _numbers(self, cells: Sequence[str], wrong: Wrong) -> Sequence[str]:
@@ -136,7 +139,7 @@ class Checker:
         return emails, norms
 
     def _consents(self, cells: Sequence[str], wrong: Wrong) -> Sequence[str]:
-        found = [cell and _moment(cell) for cell in cells]
+        found = [cell and _moment(cell, month_first=self.plan.month_first) for cell in cells]
         if not all(found):
             for at, (cell, moment) in enumerate(zip(cells, found, strict=True)):
                 if cell and not moment:
@@ -144,6 +147,17 @@ class Checker:
                 elif not cell and self.plan.needs_consent:
                     wrong.say(at, self.plan.places["consent_at"], "consent")
         return found
+
+    def _gone(self, cells: Sequence[str]) -> Sequence[str]:
+        month_first = self.plan.month_first
+        return ["t" if _has_gone(cell, month_first=month_first) else "f" for cell in cells]
+
+    def _tags(self, cells: Sequence[str], wrong: Wrong) -> Sequence[str]:
+        """Return the tags of each row as JSON."""
+        found = [cell and _cut_tags(cell) for cell in cells]
+        for at in [at for at, tags in enumerate(found) if tags is None]:
+            wrong.say(at, self.plan.places["tags"], "long")
+        return [json.dumps(tags, ensure_ascii=False) if tags else "" for tags in found]
 
     def _attributes(self, given: Sequence[Sequence[str]], wrong: Wrong) -> Sequence[str]:
         """Return the attributes of each row as JSON; an empty cell is no attribute."""

@@ -2,61 +2,14 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from babel import Locale
 
-from webapp.words import LazyString, _l
+from webapp.audience import dates
+from webapp.audience.column_names import DOUBTFUL, FIELD_OF, GONE, MANY, STAYS
 
-#: What a column can go to. "attribute" and "ignore" may be chosen for many columns, each other field for one.
-FIELDS: dict[str, LazyString] = {
-    "email": _l("Address"),
-    "first_name": _l("First name"),
-    "last_name": _l("Last name"),
-    "full_name": _l("Whole name"),
-    "language": _l("Language"),
-    "country": _l("Country"),
-    "company": _l("Company"),
-    "external_id": _l("External number"),
-    "consent_at": _l("Date of consent"),
-    "opt_out": _l("Unsubscribed there"),
-    "attribute": _l("Attribute"),
-    "ignore": _l("Do not import"),
-}
-MANY = {"attribute", "ignore"}
-
-#: Names as they stand in exports, folded (see `fold`). The first of several columns that fit gets the field.
-KNOWN: dict[str, str] = {
-    "email": """email emailaddress emailaddresses mail mailaddress mailadresse epost epostadresse epostadress emailadresse emailadres
-        mailadres eaddress address1email primaryemail workemail businessemail contactemail subscriberemail useremail emailid
-        emailwork emailprivate emailaddress1 emailaddr emailaddressx recipientemail email1value personemail ssemail emailadresse1 epostprivat epostjobb epostarbete privatemail correo correoelectronico correio courriel
-        adressemail adresseemail adresseelectronique adressedemessagerie posta indirizzoemail adreselektroniczny
-        sahkoposti sahkopostiosoite netfang tolvupostur""",
-    "first_name": """firstname fname first givenname forename christianname fornavn fornamn voornaam vorname prenom
-        nombre nome imie etunimi fornafn mergefirstname contactfirstname subscriberfirstname kallenavn tilltalsnamn roepnaam""",
-    "last_name": """lastname lname last surname familyname etternavn efternamn achternaam nachname efternavn nom nomdefamille
-        apellido apellidos cognome nazwisko sukunimi eftirnafn contactlastname subscriberlastname familienaam familienavn""",
-    "full_name": """name fullname navn namn naam contactname displayname fulltnavn fullstandigtnavn fullstandigtnamn
-        volledigenaam kontaktperson kontakt contact contactperson subscribername kundenavn nomcomplet nombrecompleto nafn nimi""",
-    "language": """language lang languagecode locale preferredlanguage sprak spraak sprakkode sprog taal taalcode sprache langue
-        idioma lingua kieli tungumal sprakkod correspondencelanguage""",
-    "country": """country countrycode countryregion land landkode landcode landskod pays pais paese maa nation countryname
-        addresscountry mailingcountry billingcountry""",
-    "company": """company companyname organization organisation organisationname account accountname firma firmanavn bedrift
-        bedriftsnavn foretag foretagsnamn bedrijf bedrijfsnaam firmenname unternehmen entreprise societe empresa azienda
-        virksomhed yritys employer arbeidsgiver""",
-    "external_id": """externalid customerid customernumber customerno kundenummer kundenr kundnummer kundnr kundeid klantnummer
-        klantid kundennummer contactid subscriberid memberid membernumber medlemsnummer medlemsnr lidnummer crmid recordid
-        userid uniqueid leid euid persisteddataid personid personnr1 uuid personorcontactid kontaktid personnummeri contactidentifier subid hsobjectid extid brevoid contactkey subscriberkey""",
-    "consent_at": """consentat consentdate dateofconsent consent optintime optindate optintimestamp confirmationtime confirmtimestamp dateadded doubleoptintime doubleoptindate activatedon registrationdate optinat confirmtime confirmedat
-        subscribedat subscribedate subscriptiondate datesubscribed signupdate samtykkedato samtykke samtycke samtyckesdatum
-        medgivande toestemming toestemmingsdatum datumtoestemming inschrijfdatum pameldt pameldtdato anmalningsdatum
-        einwilligung datedinscription""",
-    "opt_out": """unsubscribed unsubscribedat unsubscribetime optedout optout hasoptedoutofemail emailoptout unsubscribedate avmeldt
-        avmeldtdato avregistrerad avregistrerat uitgeschreven afgemeld abgemeldet emailmarketingstatus subscriptionstatus
-        subscriberstatus optinstatus emailblacklisted blacklisted isblocked donotcontact optoutemail emailoptedout mailstatus emailstatus unsubtime unsubscribedate unsubscribedon utmeldt avmeldingsdato""",
-}
-_FIELD_OF = {name: field for field, names in KNOWN.items() for name in names.split()}
+DEFINED = "attribute:"  # before the name of an attribute that is defined here
 
 _ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _LETTERS = str.maketrans({"æ": "ae", "ø": "o", "ß": "ss", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "œ": "oe"})
@@ -68,35 +21,87 @@ def fold(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", bare)
 
 
-def guess(names: Sequence[str], samples: Sequence[Sequence[str]] = ()) -> list[str]:
+def guess(
+    names: Sequence[str], samples: Sequence[Sequence[str]] = (), attributes: Mapping[str, str] | None = None
+) -> list[str]:
     """Return the field of each column, "attribute" where the name says nothing, "ignore" for a column that is empty.
 
-    Without a name that is known, the first column that holds addresses is the address.
+    `attributes` are those that are defined here, name by folded name or label: their columns go to "attribute:name".
+    A name that may mean several things is believed only if the cells agree with it. Without a name that is known, the
+    first column that holds addresses is the address.
     """
-    found = [_FIELD_OF.get(fold(name), "attribute") for name in names]
+    cells = [[cell for row in samples if (cell := _cell(row, at))] for at in range(len(names))]
+    found = [
+        _meaning(fold(name), filled, attributes=attributes or {}) for name, filled in zip(names, cells, strict=True)
+    ]
     if "email" not in found:
-        column = next((at for at in range(len(names)) if _holds_addresses(samples, at)), None)
+        column = next((at for at, filled in enumerate(cells) if _mostly(filled, _is_address)), None)
         if column is not None:
             found[column] = "email"
-    if {"first_name", "last_name"} <= set(found):
-        found = ["attribute" if field == "full_name" else field for field in found]
-    seen: set[str] = set()
-    for at, field in enumerate(found):
-        if field in seen - MANY:
+    _settle_names(found)
+    for field in set(found) - MANY:
+        _keep_one(found, field, cells)
+    return [
+        "ignore" if not (name.strip() or filled) and samples else field
+        for name, filled, field in zip(names, cells, found, strict=True)
+    ]
+
+
+def _meaning(folded: str, filled: Sequence[str], *, attributes: Mapping[str, str]) -> str:
+    """Return the field that a column's name and its cells speak for; without cells, its name alone."""
+    field = FIELD_OF.get(folded, "attribute")
+    if field != "email" and folded in attributes:
+        return f"{DEFINED}{attributes[folded]}"
+    if field not in _FITS or (not filled and folded not in DOUBTFUL) or (field == "email" and folded not in DOUBTFUL):
+        return field
+    return field if _mostly(filled, _FITS[field]) else "attribute"
+
+
+def _is_address(cell: str) -> bool:
+    return _ADDRESS.fullmatch(cell) is not None
+
+
+def _settle_names(found: list[str]) -> None:
+    """A whole name beside a last name is a first name, and beside both it is one of its own."""
+    if "full_name" in found and "last_name" in found:
+        at = found.index("full_name")
+        found[at] = "attribute" if "first_name" in found else "first_name"
+
+
+def _keep_one(found: list[str], field: str, cells: Sequence[Sequence[str]]) -> None:
+    """Of several columns for one field keep the first that holds anything; of dates of consent, the one that holds most."""
+    places = [at for at, one in enumerate(found) if one == field]
+    sizes = [len(cells[at]) if field == "consent_at" else bool(cells[at]) for at in places]
+    kept = places[sizes.index(max(sizes))]
+    for at in places:
+        if at != kept:
             found[at] = "attribute"
-        seen.add(field)
-        if field == "attribute" and samples and not any(_cell(row, at) for row in samples) and not names[at].strip():
-            found[at] = "ignore"
-    return found
 
 
-def _holds_addresses(samples: Sequence[Sequence[str]], at: int) -> bool:
-    cells = [cell for row in samples if (cell := _cell(row, at))]
-    return bool(cells) and sum(1 for cell in cells if _ADDRESS.fullmatch(cell)) * 2 > len(cells)
+def _says_gone_or_not(cell: str) -> bool:
+    """Say whether a cell tells if somebody has left: by a word for it, or by the date of it."""
+    return fold(cell) in GONE | STAYS or dates.is_one(cell)
+
+
+def _mostly(cells: Sequence[str], fits: Callable[[str], bool]) -> bool:
+    return sum(1 for cell in cells if fits(cell)) * 2 > len(cells)
+
+
+#: What the cells of a column must be for its name to be believed.
+_FITS: dict[str, Callable[[str], bool]] = {
+    "email": _is_address,
+    "consent_at": dates.is_one,
+    "opt_out": _says_gone_or_not,
+}
 
 
 def _cell(row: Sequence[str], at: int) -> str:
     return row[at].strip() if at < len(row) else ""
+
+
+def is_attribute(field: str) -> bool:
+    """Say whether a column goes to an attribute: one of its own name, or one that is defined here."""
+    return field == "attribute" or field.startswith(DEFINED)
 
 
 def key_of(name: str, at: int) -> str:
@@ -107,12 +112,13 @@ def key_of(name: str, at: int) -> str:
     return word if not word[0].isdigit() else f"_{word}"
 
 
-def keys_of(names: Sequence[str]) -> list[str]:
-    """Return the attribute name of each column; no two are the same."""
+def keys_of(names: Sequence[str], fields: Sequence[str] = ()) -> list[str]:
+    """Return the attribute name of each column: that of the attribute it goes to, else one from its own name, of which no two are the same."""
+    chosen = [field.removeprefix(DEFINED) if field.startswith(DEFINED) else "" for field in fields] or [""] * len(names)
     keys: list[str] = []
-    for at, name in enumerate(names):
+    for at, (name, defined) in enumerate(zip(names, chosen, strict=True)):
         key = key_of(name, at)
-        keys.append(key if key not in keys else f"{key}_{at + 1}")
+        keys.append(defined or (key if key not in keys and key not in chosen else f"{key}_{at + 1}"))
     return keys
 
 

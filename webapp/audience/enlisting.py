@@ -7,6 +7,12 @@ from sqlalchemy import text
 
 from webapp.db import db
 
+MOST_NEW_TAGS = 500  # more are no tags: a column of notes was taken for one
+
+
+class TooManyTagsError(Exception):
+    """A file would make more tags than anybody can look through."""
+
 
 def _run(statement: str, **values: Any) -> Any:
     return db.session.execute(text(statement), values)
@@ -21,8 +27,8 @@ def gather(staging: str, *, key: str, import_id: int, after: int) -> None:
     _run("DROP TABLE IF EXISTS pg_temp.joiner")
     _run(
         f"""CREATE TEMP TABLE joiner ON COMMIT DROP AS
-        SELECT m.contact_id, s.consent_at, s.opt_out FROM matched AS m JOIN {staging} AS s ON s.line = m.line
-        UNION ALL SELECT c.id, s.consent_at, s.opt_out FROM contact AS c JOIN {staging} AS s ON s.{key} = c.{key}
+        SELECT m.contact_id, s.consent_at, s.opt_out, s.tags FROM matched AS m JOIN {staging} AS s ON s.line = m.line
+        UNION ALL SELECT c.id, s.consent_at, s.opt_out, s.tags FROM contact AS c JOIN {staging} AS s ON s.{key} = c.{key}
         WHERE c.id > :after AND c.import_id = :import_id""",
         after=after,
         import_id=import_id,
@@ -48,6 +54,27 @@ def tag(tag_id: int, *, at: datetime) -> int:
         tag_id=tag_id,
         at=at,
     )
+
+
+def tag_each(*, at: datetime) -> tuple[int, list[int]]:
+    """Mark each with the tags that stand in its row, made if there are none of that name; return how many are new, and the tags."""
+    _run("DROP TABLE IF EXISTS pg_temp.said")
+    _run(
+        """CREATE TEMP TABLE said ON COMMIT DROP AS SELECT DISTINCT contact_id, lower(name) AS key, name
+        FROM joiner CROSS JOIN LATERAL jsonb_array_elements_text(tags) AS name WHERE tags IS NOT NULL"""
+    )
+    new = "SELECT DISTINCT ON (key) name FROM said WHERE NOT EXISTS (SELECT FROM tag WHERE lower(tag.name) = key)"
+    if _run(f"SELECT count(*) FROM ({new}) AS new").scalar_one() > MOST_NEW_TAGS:
+        raise TooManyTagsError
+    _run(f"INSERT INTO tag (name, created_at) SELECT name, :at FROM ({new} ORDER BY key, name) AS new", at=at)
+    ids = _run("SELECT id FROM tag WHERE lower(name) IN (SELECT key FROM said) ORDER BY id").scalars().all()
+    tagged = _rows(
+        """INSERT INTO contact_tag (tag_id, contact_id, added_at)
+        SELECT tag.id, said.contact_id, :at FROM said JOIN tag ON lower(tag.name) = said.key
+        ORDER BY tag.id, said.contact_id ON CONFLICT DO NOTHING""",
+        at=at,
+    )
+    return tagged, list(ids)
 
 
 def subscribe(topic_id: int, *, source: str, import_id: int, by_id: int | None, at: datetime) -> dict[str, int]:

@@ -12,7 +12,7 @@ from webapp import clock
 from webapp.accounts import audit
 from webapp.accounts.models import User
 from webapp.accounts.rights import Right
-from webapp.audience import columns, csvfile, imports, lists, tags, topics, undoing, uploads
+from webapp.audience import attributes, column_names, columns, csvfile, imports, lists, tags, topics, undoing, uploads
 from webapp.audience.forms import UploadForm
 from webapp.audience.merging import Wishes
 from webapp.audience.models import Import, ImportReject
@@ -75,7 +75,9 @@ def _map_page(found: Import, problem: Invalid | None = None) -> dict[str, Any]:
         "preview": uploads.look(found),
         "titles": uploads.titles(found.columns),
         "keys": columns.keys_of(found.columns),
-        "fields": columns.FIELDS,
+        "fields": column_names.FIELDS,
+        "attributes": {columns.DEFINED + one.name: one.label for one in attributes.choices()},
+        "trouble": imports.PROBLEMS.get(found.problem or ""),
         "wishes": imports.wishes_of(found),
         "encodings": csvfile.ENCODINGS,
         "lists": lists.choices(by=person()),
@@ -110,6 +112,7 @@ def start(import_id: int) -> Response:
     wishes = Wishes(
         match="external_id" if form.get("match") == "external_id" else "address",
         existing=form["existing"] if form.get("existing") in {"leave", "only"} else "update",
+        month_first=form.get("dates") == "month",
         empty="clear" if form.get("empty") == "clear" else "keep",
         lists=form.getlist("list", type=int),
         tags=form.getlist("tag", type=int),

@@ -13,6 +13,7 @@ from sqlalchemy import delete
 from webapp.audience import imports, staging, uploads
 from webapp.audience.checking import Checker, Staged
 from webapp.audience.csvfile import Block
+from webapp.audience.enlisting import TooManyTagsError
 from webapp.audience.merging import Merged, merge
 from webapp.audience.models import Import, ImportReject
 from webapp.audience.rows import Plan, Refused
@@ -68,6 +69,10 @@ def run(import_id: int, *, clock: Clock) -> bool:
     try:
         counts = _read(import_id, run_no, clock)
         _merge(import_id, run_no, counts, clock)
+    except TooManyTagsError:
+        with transaction():
+            imports.fail(import_id, run_no=run_no, problem="tags", at=clock())
+        return False
     except imports.Superseded:
         log.info("Import %s: run %s is over, it was cancelled or started over", import_id, run_no)
         with transaction():
@@ -168,8 +173,8 @@ def _refuse_late(found: Import, plan: Plan, reasons: Mapping[int, str]) -> None:
 
 
 def _result(counts: Mapping[str, Any], merged: Merged) -> dict[str, Any]:
-    result = {name: getattr(merged, name) for name in PARTS + MORE}
+    result: dict[str, Any] = {name: getattr(merged, name) for name in PARTS + MORE}
     result |= {"rows": counts["rows"], "bytes": counts["bytes"], "rejected": counts["rejected"] + len(merged.rejects)}
     if result["rows"] != result["rejected"] + sum(result[name] for name in PARTS):
         raise ArithmeticError(f"The import does not add up: {result}")
-    return result
+    return result | ({"tag_ids": merged.tag_ids} if merged.tag_ids else {})

@@ -11,6 +11,8 @@ from webapp.accounts import audit
 from webapp.accounts.models import User
 from webapp.audience import columns, erased, lists, staging
 from webapp.audience.checking import Checker
+from webapp.audience.column_names import FIELDS, MANY
+from webapp.audience.enlisting import MOST_NEW_TAGS
 from webapp.audience.merging import Wishes
 from webapp.audience.models import Attribute, ContactList, Import, ImportBefore, ImportPart, ImportReject, Tag, Topic
 from webapp.audience.rows import Plan
@@ -19,13 +21,20 @@ from webapp.db import db
 from webapp.errors import Conflict, Invalid, NotFound
 from webapp.events import announce
 from webapp.queue import later
-from webapp.words import _l
+from webapp.words import LazyString, _l
 
 LOCK = 7_362_012  # with the import's number: held by every transaction of the worker that runs it
 SILENT = timedelta(seconds=8)  # a worker that has said nothing for so long is looked after
 KEPT = timedelta(days=7)  # an uploaded file that is not started
 MOST_RUNS = 5
 WAITING = ("uploaded", "failed")
+PROBLEMS: dict[str, LazyString] = {  # why an import ended, and what to do
+    "died": _l("Start it again; if it fails again, ask your administrator to look into the log."),
+    "tags": _l(
+        "The column that goes to tags holds more than %(count)s new ones. Let it go to an attribute, or do not import it.",
+        count=MOST_NEW_TAGS,
+    ),
+}
 MOVING = ("queued", "running")
 
 
@@ -59,28 +68,32 @@ def wishes_of(found: Import) -> Wishes:
 
 def plan_of(found: Import) -> Plan:
     """Return what each column goes to."""
-    fields = found.mapping["fields"]
+    fields, wishes = found.mapping["fields"], wishes_of(found)
     return Plan(
         names=found.columns,
         fields=fields,
-        keys=columns.keys_of(found.columns),
-        match=wishes_of(found).match,
-        needs_consent="consent_at" in fields and bool(wishes_of(found).topics),
+        keys=columns.keys_of(found.columns, fields),
+        match=wishes.match,
+        needs_consent="consent_at" in fields and bool(wishes.topics),
+        month_first=wishes.month_first,
     )
 
 
 def checker_of(found: Import) -> Checker:
     """Return what checks the rows of an import."""
-    kinds = {one.name: Kind(one.kind, tuple(one.choices)) for one in db.session.scalars(select(Attribute))}
+    month_first = wishes_of(found).month_first
+    defined = db.session.scalars(select(Attribute))
+    kinds = {one.name: Kind(one.kind, tuple(one.choices), month_first) for one in defined}
     return Checker(plan_of(found), kinds, erased.checker())
 
 
 def map_columns(found: Import, *, fields: Sequence[str], wishes: Wishes, by: User) -> None:
     """Keep what was chosen; raise Invalid for what cannot be."""
     expect_waiting(found)
-    if len(fields) != len(found.columns) or not set(fields) <= set(columns.FIELDS):
+    known = {*FIELDS, *(columns.DEFINED + name for name in db.session.scalars(select(Attribute.name)))}
+    if len(fields) != len(found.columns) or not set(fields) <= known:
         raise Invalid(_l("The columns do not fit the file any more. Choose again."), field="columns")
-    found.mapping = {"fields": list(fields)}
+    found.mapping = {**found.mapping, "fields": list(fields)}
     found.options = asdict(wishes)
     _check(fields, wishes, by=by)
 
@@ -92,10 +105,10 @@ def expect_waiting(found: Import) -> None:
 
 
 def _check(fields: Sequence[str], wishes: Wishes, *, by: User) -> None:
-    for name in set(fields) - columns.MANY:
+    for name in set(fields) - MANY:
         if list(fields).count(name) > 1:
-            message = _l("Two columns go to “%(field)s”. Choose one of them.", field=columns.FIELDS[name])
-            raise Invalid(message, field="columns")
+            word = FIELDS.get(name) or name.removeprefix(columns.DEFINED)
+            raise Invalid(_l("Two columns go to “%(field)s”. Choose one of them.", field=word), field="columns")
     if wishes.match == "address" and "email" not in fields:
         raise Invalid(_l("No column goes to “Address”. Choose the one that holds the addresses."), field="columns")
     if wishes.match == "external_id" and "external_id" not in fields:

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from webapp import clock
 from webapp.accounts.rights import Right
 from webapp.audience import attribute_views, attributes, contacts, joining
-from webapp.audience.columns import FIELDS
+from webapp.audience.column_names import FIELDS
 from webapp.audience.models import Contact
 from webapp.audience.views import country_word, language_word
 from webapp.errors import Invalid

@@ -33,6 +33,7 @@ class Wishes:
     tags: Sequence[int] = ()
     topics: Sequence[int] = ()
     source: str = ""
+    month_first: bool = False  # dates such as 2/11/2026 are of February
 
     @property
     def key(self) -> str:
@@ -51,6 +52,7 @@ class Merged:
     duplicates: int = 0
     listed: int = 0
     tagged: int = 0
+    tag_ids: list[int] = field(default_factory=list)  # those that stood in the file
     subscribed: int = 0
     consents: int = 0
     unsubscribed: int = 0
@@ -87,10 +89,13 @@ def merge(
         changes = _changes(fields, keys, clear=clear, match=wishes.match)
         found.updated = _update(staging, import_id, changes, keys, at) if changes and existing else 0
     found.unchanged = existing - found.updated
-    if wishes.lists or wishes.tags or wishes.topics:
+    if wishes.lists or wishes.tags or wishes.topics or "tags" in fields:
         enlisting.gather(staging, key=wishes.key, import_id=import_id, after=before)
         found.listed = sum(enlisting.enlist(list_id, at=at) for list_id in wishes.lists)
         found.tagged = sum(enlisting.tag(tag_id, at=at) for tag_id in wishes.tags)
+        if "tags" in fields:
+            tagged, found.tag_ids = enlisting.tag_each(at=at)
+            found.tagged += tagged
         for topic_id in wishes.topics:
             came = enlisting.subscribe(topic_id, source=wishes.source, import_id=import_id, by_id=by_id, at=at)
             for name, count in came.items():
@@ -118,7 +123,7 @@ def _fold_duplicates(staging: str, *, key: str, clear: bool) -> int:
         SELECT {key} AS key, max(line) AS line FROM {staging} GROUP BY {key} HAVING count(*) > 1"""
     )
     _run("ANALYZE twice")
-    kept = () if clear else PLAIN
+    kept = () if clear else (*PLAIN, "tags")
     last = "".join(
         f", (array_agg({name} ORDER BY d.line DESC) FILTER (WHERE {name} IS NOT NULL))[1] AS {name}" for name in kept
     )

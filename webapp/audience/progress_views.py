@@ -8,6 +8,7 @@ from sqlalchemy import select
 from webapp import clock
 from webapp.accounts.models import User
 from webapp.audience import columns, imports, rows, undoing, uploads
+from webapp.audience.column_names import FIELDS
 from webapp.audience.models import Import
 from webapp.db import db
 from webapp.web import live
@@ -37,9 +38,14 @@ def dashboard(import_id: int) -> dict[str, Any]:
         "reasons": [(told(code)[0], count) for code, count in imports.reject_reasons(import_id)],
         "rejects": [(one, _given(found, one), *told(one.reason)) for one in imports.rejects(import_id, limit=SHOWN)],
         "titles": uploads.titles(found.columns),
-        "goes_to": [columns.FIELDS.get(name, name) for name in found.mapping.get("fields", [])],
-        "attribute_keys": columns.keys_of(found.columns),
+        "goes_to": [goes_to(name) for name in found.mapping.get("fields", [])],
+        "attribute_keys": columns.keys_of(found.columns, found.mapping.get("fields", [])),
     }
+
+
+def goes_to(field: str) -> LazyString | str:
+    """Return the words for what a column goes to."""
+    return FIELDS["attribute"] if columns.is_attribute(field) else FIELDS.get(field, field)
 
 
 def pace(found: Import) -> dict[str, float | None]:

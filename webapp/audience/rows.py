@@ -3,13 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import NamedTuple
 
-from webapp.audience import addresses, columns
+from webapp.audience import addresses, columns, dates
+from webapp.audience.column_names import GONE, MANY, STAYS
 from webapp.words import LazyString, _l
 
 MAX_COLUMNS = 200
+LONGEST_TAG = 60
 MAX_VALUE = 10_000  # signs of an attribute
 LIMITS = {"first_name": 200, "last_name": 200, "company": 200, "language": 35, "country": 60, "external_id": 200}
 
@@ -31,28 +32,8 @@ REASONS: dict[str, tuple[LazyString, LazyString]] = {
     **addresses.REASONS,
 }
 
-#: Words that say "no longer subscribed" in a column of that meaning.
-_GONE_WORDS = """unsubscribed avmeldt avregistrerad uitgeschreven afgemeld abgemeldet desabonne cleaned bounced complained
-    complaint spamcomplaint spam optedout optout nonsubscribed inactive yes true 1 ja"""
-_GONE = set(_GONE_WORDS.split())
-_STAYS = {
-    "",
-    "subscribed",
-    "no",
-    "false",
-    "0",
-    "nei",
-    "nej",
-    "nee",
-    "active",
-    "aktiv",
-    "actief",
-    "pameldt",
-    "confirmed",
-}
+_APART = re.compile(r"[,;|]")
 _INVISIBLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\u200b-\u200f\u202a-\u202e\ufeff]")
-_DATE = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ](\d{1,2}):(\d{2})(?::(\d{2}))?.*)?")
-_DATE_NORDIC = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:[T ,]+(\d{1,2})[:.](\d{2})(?:[:.](\d{2}))?)?")
 
 
 @dataclass(frozen=True)
@@ -64,15 +45,18 @@ class Plan:
     keys: Sequence[str]
     match: str = "address"  # address or external_id
     needs_consent: bool = False
+    month_first: bool | None = None  # how dates such as 2/11/2026 are meant
     places: Mapping[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        places = {name: at for at, name in enumerate(self.fields) if name not in columns.MANY}
+        places = {
+            name: at for at, name in enumerate(self.fields) if name not in MANY and not columns.is_attribute(name)
+        }
         object.__setattr__(self, "places", places)
 
     def attributes(self) -> list[tuple[int, str]]:
         """Return the columns that become attributes, with their names."""
-        return [(at, self.keys[at]) for at, name in enumerate(self.fields) if name == "attribute"]
+        return [(at, self.keys[at]) for at, name in enumerate(self.fields) if columns.is_attribute(name)]
 
 
 class Refused(NamedTuple):
@@ -103,24 +87,18 @@ def split_name(whole: str) -> tuple[str, str]:
     return (before, after) if before else (after, "")
 
 
-def moment(text: str) -> datetime | None:
-    """Read a date, with or without a time (taken as UTC): 2026-11-02, 2026-11-02T08:00:00Z, 2.11.2026 08:00."""
-    if found := _DATE.fullmatch(text):
-        year, month, day, *rest = found.groups()
-    elif found := _DATE_NORDIC.fullmatch(text):
-        day, month, year, *rest = found.groups()
-    else:
-        return None
-    try:
-        hour, minute, second = (int(part or 0) for part in rest)
-        return datetime(int(year), int(month), int(day), hour, minute, second, tzinfo=UTC)
-    except ValueError:
-        return None
-
-
-def gone(text: str | None) -> bool:
+def gone(text: str | None, *, month_first: bool | None = None) -> bool:
     """Say whether a cell of "Unsubscribed there" tells that the person has left: a word for it, or the date of it."""
     if text is None:
         return False
     folded = columns.fold(text)
-    return folded in _GONE or (folded not in _STAYS and moment(text) is not None)
+    return folded in GONE or (folded not in STAYS and dates.moment(text, month_first=month_first) is not None)
+
+
+def tags(cell: str) -> list[str] | None:
+    """Return the tags in a cell, cut at commas, semicolons or bars, without their quotation marks; None if one is too long."""
+    words = [" ".join(word.replace('"', " ").split()) for word in _APART.split(cell)]
+    found: dict[str, str] = {}
+    for word in filter(None, words):
+        found.setdefault(word.casefold(), word)
+    return None if any(len(word) > LONGEST_TAG for word in found.values()) else list(found.values())

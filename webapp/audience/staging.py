@@ -23,7 +23,7 @@ def create(import_id: int, run_no: int) -> None:
         text(
             f"CREATE UNLOGGED TABLE {name(import_id, run_no)} (line integer NOT NULL, external_id text, "
             "email text, email_norm text, first_name text, last_name text, language text, country text, company text, "
-            "attributes jsonb NOT NULL, consent_at timestamptz, opt_out boolean NOT NULL DEFAULT false)"
+            "attributes jsonb NOT NULL, consent_at timestamptz, opt_out boolean NOT NULL DEFAULT false, tags jsonb)"
         )
     )
 

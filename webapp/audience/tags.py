@@ -10,12 +10,11 @@ from webapp.accounts import audit
 from webapp.accounts.models import User
 from webapp.audience import search, segment_use
 from webapp.audience.models import Contact, ContactTag, Tag
+from webapp.audience.rows import LONGEST_TAG
 from webapp.audience.search import Wanted
 from webapp.db import db
 from webapp.errors import Invalid, NotFound
 from webapp.words import _l
-
-LONGEST = 60
 
 
 def get(tag_id: int) -> Tag:
@@ -119,6 +118,6 @@ def _word(name: str) -> str:
     word = " ".join(name.split())
     if not word:
         raise Invalid(_l("Give it a name."), field="name")
-    if len(word) > LONGEST:
-        raise Invalid(_l("At most %(most)s characters.", most=LONGEST), field="name")
+    if len(word) > LONGEST_TAG:
+        raise Invalid(_l("At most %(most)s characters.", most=LONGEST_TAG), field="name")
     return word

@@ -95,7 +95,9 @@ def _leave(found: Import) -> dict[str, int]:
         "DELETE FROM list_member WHERE list_id = ANY(:lists) AND added_at = :at", lists=list(wishes.lists), at=at
     )
     untagged = _run(
-        "DELETE FROM contact_tag WHERE tag_id = ANY(:tags) AND added_at = :at", tags=list(wishes.tags), at=at
+        "DELETE FROM contact_tag WHERE tag_id = ANY(:tags) AND added_at = :at",
+        tags=[*wishes.tags, *found.counts.get("tag_ids", [])],
+        at=at,
     )
     values = {**topics, "evidence": enlisting.evidence(found.id)}
     this = "e.topic_id = ANY(:topics) AND e.recorded_at = :at AND e.evidence = :evidence"

@@ -10,9 +10,9 @@ from typing import IO
 from sqlalchemy import insert, select
 
 from webapp.accounts.models import User
-from webapp.audience import columns, unpacking
+from webapp.audience import columns, dates, unpacking
 from webapp.audience.csvfile import ENCODINGS, SEPARATORS, Block, Encodings, blocks_of, guess, lines_of, rows_of
-from webapp.audience.models import Import, ImportPart
+from webapp.audience.models import Attribute, Import, ImportPart
 from webapp.audience.rows import MAX_COLUMNS, clean
 from webapp.db import db
 from webapp.errors import Invalid
@@ -74,9 +74,27 @@ def understand(found: Import) -> None:
             _l("The file has more columns than can be imported (%(count)s).", count=MAX_COLUMNS), field="file"
         )
     found.columns = seen.names
-    fields = columns.guess(seen.names if found.header else [""] * len(seen.names), seen.rows)
+    names = seen.names if found.header else [""] * len(seen.names)
     known = _remembered(found) if found.header else None
-    found.mapping = {"fields": known.mapping["fields"] if known else fields, "remembered": known.id if known else None}
+    found.mapping = {
+        "fields": _still_there(known.mapping["fields"]) if known else columns.guess(names, seen.rows, _attributes()),
+        "remembered": known.id if known else None,
+        "month_first": dates.month_comes_first(cell for row in seen.rows for cell in row),
+    }
+
+
+def _attributes() -> dict[str, str]:
+    """Return the attributes that are defined, each under its folded name and its folded label."""
+    rows = db.session.execute(select(Attribute.name, Attribute.label)).all()
+    return {
+        columns.fold(word): row.name for word_of in ("label", "name") for row in rows if (word := getattr(row, word_of))
+    }
+
+
+def _still_there(fields: Sequence[str]) -> list[str]:
+    """Return what columns went to before, without attributes that are not defined any more."""
+    defined = {columns.DEFINED + name for name in db.session.scalars(select(Attribute.name))}
+    return ["attribute" if columns.is_attribute(field) and field not in defined else field for field in fields]
 
 
 def _remembered(found: Import) -> Import | None:

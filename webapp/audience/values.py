@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from webapp.audience import rows
+from webapp.audience import dates
 
 _YES_WORDS = "yes y true t 1 x on ja j sant sann waar oui si wahr"
 _NO_WORDS = "no n false f 0 off nei nej nee neen usann falskt falsk onwaar non nein"
@@ -17,10 +17,14 @@ _BETWEEN_THOUSANDS = re.compile(r"(?<=\d)[ \u00a0\u202f'](?=\d{3}(?!\d))")
 
 
 class Kind(NamedTuple):
-    """The kind of an attribute (text, number, date, boolean or choice) and, for a choice, what there is to choose from."""
+    """The kind of an attribute (text, number, date, boolean or choice); for a choice, what there is to choose from.
+
+    `month_first` says how a file means dates such as 2/11/2026.
+    """
 
     name: str
     choices: tuple[str, ...] = ()
+    month_first: bool | None = None
 
 
 def literals(cells: Sequence[str], kind: Kind) -> tuple[list[str], str]:
@@ -34,8 +38,8 @@ def literal(text: str, kind: Kind) -> str:
     if kind.name == "number":
         return _number(text)
     if kind.name == "date":
-        found = rows.moment(text)
-        return f'"{found.date().isoformat()}"' if found else ""
+        found = dates.day(text, month_first=kind.month_first)
+        return f'"{found.isoformat()}"' if found else ""
     if kind.name == "boolean":
         folded = text.casefold()
         return "true" if folded in YES else "false" if folded in NO else ""
