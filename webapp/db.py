@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import psycopg
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import BigInteger, DateTime, Identity, MetaData, SmallInteger, Text
+from sqlalchemy import BigInteger, DateTime, Identity, MetaData, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Engine
 from sqlalchemy.event import listens_for
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 NAMING = {
@@ -75,6 +76,20 @@ def after_commit(callback: Callable[[], None], *, key: object | None = None) -> 
     if not session.info.get("open"):
         raise RuntimeError("after_commit() needs an open transaction().")
     session.info[_AFTER].setdefault(key if key is not None else object(), callback)
+
+
+@contextmanager
+def limited(seconds: int, problem: Exception) -> Iterator[None]:
+    """Stop a query in the block that takes longer than this and raise `problem`; the open transaction goes on."""
+    with db.session.begin_nested():
+        db.session.execute(text(f"SET LOCAL statement_timeout = '{seconds}s'"))
+        try:
+            yield
+        except OperationalError as error:
+            if isinstance(error.orig, psycopg.errors.QueryCanceled):
+                raise problem from None
+            raise
+        db.session.execute(text("SET LOCAL statement_timeout = DEFAULT"))
 
 
 #: A machine that is lost without a word must not hold its locks for hours: PostgreSQL asks after it (only over TCP).

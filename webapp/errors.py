@@ -42,6 +42,12 @@ class Invalid(Problem):
         self.field = field
 
 
+class TooLong(Problem):
+    """Answering takes longer than anybody should wait; it was stopped."""
+
+    status = 503
+
+
 class Unavailable(Problem):
     """Something this needs (database, Redis, a relay) does not answer at the moment."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import String, func, select, text
 
 from tests.fixtures import T0
 from webapp.accounts.models import AuditEntry, User
@@ -105,6 +105,15 @@ def test_of_a_filter_that_very_many_fit_about_how_many_is_told_and_the_last_page
     assert "About 27 contacts" in client.get("/contacts?language=nb").text
     assert "of about 27" in client.get("/contacts?language=nb").text
     assert "bout 27" not in client.get("/contacts?language=nb&page=2").text
+
+
+def test_a_list_that_takes_too_long_is_stopped_and_says_so(make, as_role, monkeypatch):
+    make("slow@x.no")
+    monkeypatch.setattr(contacts, "PATIENCE", 1)
+    monkeypatch.setitem(search._CONDITIONS, "unasked", func.pg_sleep(60).cast(String) == "")
+    answer = as_role("Manager").get("/contacts?status=unasked")
+    assert answer.status_code == 503
+    assert "took too long and was stopped" in answer.text
 
 
 def test_a_search_finds_the_same_as_the_query_of_all_that_fit(make):

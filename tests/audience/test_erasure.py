@@ -38,7 +38,7 @@ def reader(make_delivery, user):
         message = db.session.scalars(select(Message).where(Message.contact_id == found.id)).one()
         message.detail = f"550 5.1.1 <{found.email}> unknown"
         same = {"delivery_id": message.delivery_id, "seq": message.seq}
-        db.session.add(Reaction(**same, opened_human_at=T0, opened_at=T0))
+        db.session.add(Reaction(**same, contact_id=found.id, opened_human_at=T0, opened_at=T0))
         hit = {"kind": "open", "at": T0, "verdict": "human", "agent": "Mail 1", "address": "192.0.2.7"}
         db.session.add(Hit(**same, **hit, contact_id=found.id))
         tags.mark(tags.named("VIP", by=user, at=T0).id, contact_id=found.id, at=T0)
@@ -70,6 +70,11 @@ def test_nothing_that_tells_who_it_was_stays_and_no_figure_changes(reader, user)
     assert address not in stored.lower()
     assert name not in stored
     assert "192.0.2.7" not in stored
+    assert (
+        db.session.scalars(select(Reaction.contact_id)).all()
+        == db.session.scalars(select(Hit.contact_id)).all()
+        == [None]
+    )
     after = {table: db.session.scalar(select(func.count()).select_from(table)) for table in (Message, Hit, Reaction)}
     assert after == before
     assert db.session.scalar(select(func.count()).select_from(ListMember)) == 2

@@ -15,7 +15,7 @@ from webapp.db import db, transaction
 from webapp.deliveries import partitions
 from webapp.deliveries.models import Exclusion, Message, Preparation, Reach
 from webapp.errors import Conflict, Invalid
-from webapp.tracking.models import Hit
+from webapp.tracking.models import Hit, Reaction
 
 LATER = T0 + timedelta(days=1)
 
@@ -104,6 +104,7 @@ def test_messages_exclusions_and_clicks_become_those_of_the_one_that_stays(two, 
         same = {"delivery_id": delivery.id, "seq": 0, "contact_id": gone.id}
         db.session.add(Message(**same, email="kb@b.no", values={}))
         db.session.add(Hit(**same, kind="click", at=T0, verdict="human"))
+        db.session.add(Reaction(**same, opened_human_at=T0))
         for person in (keep, gone):
             db.session.add(Exclusion(delivery_id=delivery.id, contact_id=person.id, cause="duplicate"))
         db.session.add(Reach(delivery_id=delivery.id, word=gone.id >> 6, bits=1 << (gone.id & 63)))
@@ -112,6 +113,7 @@ def test_messages_exclusions_and_clicks_become_those_of_the_one_that_stays(two, 
     db.session.expire_all()
     assert db.session.scalars(select(Message.contact_id)).all() == [keep.id]
     assert db.session.scalars(select(Hit.contact_id)).all() == [keep.id]
+    assert db.session.scalars(select(Reaction.contact_id)).all() == [keep.id]
     assert db.session.scalar(select(func.count()).select_from(Exclusion)) == 2
     reached = db.session.scalars(select(Reach.bits).where(Reach.word == keep.id >> 6)).one()
     assert (reached >> (keep.id & 63)) & 1 == 1

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.fixtures import T0
-from webapp.audience import importing, suppression
+from webapp.audience import attribute_names, importing, suppression
 from webapp.audience.models import Contact, ContactList, Import, ListMember, Subscription, Topic
 from webapp.db import db, transaction
 
@@ -191,6 +191,7 @@ def test_an_import_is_stopped_and_forgotten(marketer):
 def test_exports_are_written_to_the_audit_log_and_carry_no_formula(marketer, make_user):
     with transaction():
         db.session.add(Contact(email="a@x.no", email_norm="a@x.no", first_name="=1+1", attributes={"x": "@y"}))
+        attribute_names.keep(["x"])
     rows = list(csv.reader(io.StringIO(marketer.get("/contacts/export").get_data().decode("utf-8-sig"))))
     assert rows[0][-1] == "x"
     assert rows[1][2] == "'=1+1"

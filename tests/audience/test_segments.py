@@ -2,11 +2,11 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import String, func, select, text
 
 from tests.fixtures import T0
 from webapp import clock
-from webapp.audience import estimating, lists, segments, topics
+from webapp.audience import attribute_names, estimating, lists, segments, topics
 from webapp.audience.models import Contact, ContactList, ListMember, Segment, Subscription, Suppression, Topic
 from webapp.audience.segment_tree import checked, expression
 from webapp.db import db, transaction
@@ -44,6 +44,7 @@ def people(database):
     chance = random.Random(7)  # noqa: S311
     now = clock.now()
     with transaction():
+        attribute_names.keep(["a", "b"])
         audience, topic = ContactList(name="L", created_at=T0), Topic(name="T")
         db.session.add_all([audience, topic])
         db.session.flush()
@@ -149,6 +150,7 @@ def test_what_is_typed_never_becomes_sql(people, user, value):
         assert segments.count(tree) == 0
     with transaction():
         db.session.add(Contact(email="q@x.example", attributes={value: "yes"}))
+        attribute_names.keep([value])
     assert segments.count(checked(every(cond("attribute", value, "is", "YES")), by=user)) == 1
 
 
@@ -170,6 +172,13 @@ def test_what_is_typed_never_becomes_sql(people, user, value):
         every(cond("date", "created_at", "before", "2026-02-31")),
         every(cond("date", "created_at", "within", "0")),
         every(cond("field", "country", "is", "a\nb")),
+        {"join": ["all"], "of": [cond("field", "country", "empty")]},
+        {"join": "all", "of": {"0": cond("field", "country", "empty")}},
+        {"join": "all", "of": ["x"] * 100_000},
+        every({"kind": {}, "subject": [], "op": None, "value": {}}),
+        every({"kind": "field", "subject": ["country"], "op": {"is": 1}, "value": "x"}),
+        every(cond("field", "country", "is", ["NO"])),
+        every(cond("segment", "999999", "in")),
         every(cond("field", "country", "is", "x" * 201)),
         every(*[cond("field", "country", "empty")] * 61),
         every(every(every(every(every(every(cond("field", "country", "empty"))))))),
@@ -190,6 +199,34 @@ def test_segments_ask_each_other_but_never_in_a_circle(people, user):
             segments.change(first, name="First", description="", tree=circle, by=user, at=T0)
     with pytest.raises(Conflict, match="Second"), transaction():
         segments.remove(first, by=user, at=T0)
+
+
+def test_a_circle_of_three_is_refused_also_by_changing_the_oldest(people, user, as_role):
+    first = make("First", every(cond("field", "country", "is", "NO")), user)
+    second = make("Second", every(cond("segment", first.id, "in")), user)
+    third = make("Third", {"join": "none", "of": [every(cond("segment", second.id, "in"))]}, user)
+    tree = {"join": "any", "of": [cond("field", "country", "empty"), every(cond("segment", third.id, "out"))]}
+    with pytest.raises(Invalid, match="ask itself"), transaction():
+        segments.change(first, name="First", description="", tree=tree, by=user, at=T0)
+    typed = {"name": "First", "node": ["0", "0.0"], "0:join": "all", "act": "save"}
+    typed |= {"0.0:about": f"segment:{third.id}", "0.0:op": "in"}
+    answer = as_role("Administrator", email="c@example.com").post(f"/segments/{first.id}/edit", data=typed)
+    assert answer.status_code == 422
+    assert "would ask itself" in answer.text
+    assert first.tree == every(cond("field", "country", "is", "NO"))
+
+
+def test_segments_that_ask_each_other_often_do_not_come_to_endless_conditions(people, user):
+    last = make("S0", every(cond("field", "country", "is", "NO")), user)
+    for number in range(1, 9):
+        last = make(f"S{number}", every(*[cond("segment", last.id, "in")] * 2), user)
+    more = every(*[cond("segment", last.id, "in")] * 2)
+    with pytest.raises(Invalid, match="500 conditions"):
+        make("S9", more, user)
+    first = db.session.scalars(select(Segment).where(Segment.name == "S0")).one()
+    tree = every(*[cond("field", "country", "is", "NO")] * 2)
+    with pytest.raises(Invalid, match="500 conditions"), transaction():
+        segments.change(first, name="S0", description="", tree=tree, by=user, at=T0)
 
 
 def test_a_list_or_topic_that_a_segment_asks_about_is_not_deleted(people, user):
@@ -242,8 +279,12 @@ def test_what_people_did_can_be_asked(make_delivery, user):
         rows = list(db.session.scalars(select(Message).order_by(Message.seq)))
         for row in rows[:3]:
             row.status, row.at = int(Outcome.SENT), clock.now()
-        db.session.add(Reaction(delivery_id=delivery.id, seq=0, opened_human_at=T0, clicked_human_at=T0))
-        db.session.add(Reaction(delivery_id=delivery.id, seq=1, opened_at=T0))
+        db.session.add(
+            Reaction(
+                delivery_id=delivery.id, seq=0, contact_id=rows[0].contact_id, opened_human_at=T0, clicked_human_at=T0
+            )
+        )
+        db.session.add(Reaction(delivery_id=delivery.id, seq=1, contact_id=rows[1].contact_id, opened_at=T0))
         hit = {"delivery_id": delivery.id, "seq": 0, "contact_id": rows[0].contact_id, "kind": "click", "at": T0}
         db.session.add(Hit(**hit, link_no=1, verdict="human"))
     asked = {
@@ -270,7 +311,8 @@ def test_of_very_many_contacts_an_estimate_is_shown_until_they_are_counted(peopl
     assert found is not None
     assert found.count == exact
     assert {str(one.country).upper() for one in found.sample} == {"NO"}
-    assert segments.estimate(checked(every(cond("field", "country", "is", "ZZ")), by=user)) is None
+    nobody = segments.look(checked(every(cond("field", "country", "is", "ZZ")), by=user))
+    assert (nobody.count, nobody.few, nobody.exact, nobody.sample) == (6, True, False, [])
     client = as_role("Manager")
     page = client.get(f"/segments/{segment.id}").text
     assert f"About {exact}" in page
@@ -281,6 +323,19 @@ def test_of_very_many_contacts_an_estimate_is_shown_until_they_are_counted(peopl
     builder = as_role("Marketer", email="m@example.com")
     assert f"About {exact}" in builder.post("/segments/count", data=whole).text
     assert "About" not in builder.post("/segments/count?exact=1", data=whole).text
+
+
+def test_counting_that_takes_too_long_is_stopped_and_says_so(people, user, as_role, monkeypatch):
+    segment = make("Slow", every(cond("field", "country", "is", "NO")), user)
+    slow = func.pg_sleep(60).cast(String) == ""
+    monkeypatch.setattr(segments, "PATIENCE", 1)
+    monkeypatch.setattr(segments, "expression", lambda _tree: slow)
+    found = segments.look(segment.tree, exact=True)
+    assert (found.count, found.exact, found.stopped) == (None, False, True)
+    page = as_role("Manager").get(f"/segments/{segment.id}/count")
+    assert page.status_code == 200
+    assert "took too long and was stopped" in page.text
+    assert "hx-get" not in page.text
 
 
 def test_a_segment_is_built_without_script_counted_and_deleted(people, as_role):

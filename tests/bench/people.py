@@ -122,8 +122,8 @@ def _delivery():
     )
     partitions.attach(preparation_id, delivery_id=delivery_id)
     run(
-        f"""INSERT INTO reaction (delivery_id, seq, opened_at, opened_human_at, clicked_at, clicked_human_at)
-        SELECT delivery_id, seq, at, at, CASE WHEN seq % 20 = 0 THEN at END, CASE WHEN seq % 20 = 0 THEN at END
+        f"""INSERT INTO reaction (delivery_id, seq, contact_id, opened_at, opened_human_at, clicked_at, clicked_human_at)
+        SELECT delivery_id, seq, contact_id, at, at, CASE WHEN seq % 20 = 0 THEN at END, CASE WHEN seq % 20 = 0 THEN at END
         FROM message_{preparation_id} WHERE seq % 4 = 0""",
     )
 

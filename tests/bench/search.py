@@ -31,9 +31,7 @@ def run(scale):
         people.settle()
         found = searches(number)
         lookups = each([key_lookup(one) for one in random.Random(3).sample(range(1, number), LOOKUPS)])  # noqa: S311
-        shown = {
-            name: statistics.median(each([count(tree, segments.estimate)] * AROUND)) for name, tree in built().items()
-        }
+        shown = {name: statistics.median(each([count(tree, segments.look)] * AROUND)) for name, tree in built().items()}
         counts = {name: statistics.median(each([count(tree)] * AROUND)) for name, tree in built().items()}
     times = [milliseconds for _kind, _typed, milliseconds in found]
     rows = [

@@ -1,6 +1,6 @@
 """The names of the attributes that contacts have: known at once, however many contacts there are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import delete, exists, select, text
 
@@ -26,6 +26,11 @@ def forget(name: str) -> None:
     """Note that contacts have no attribute of this name any more, if that is so."""
     held = exists().where(Contact.attributes.has_key(name))
     db.session.execute(delete(AttributeName).where(AttributeName.name == name, ~held))
+
+
+def all_names() -> Sequence[str]:
+    """Return the names of all attributes that contacts have, or had."""
+    return db.session.scalars(select(AttributeName.name).order_by(AttributeName.name)).all()
 
 
 def known(names: Iterable[str]) -> set[str]:

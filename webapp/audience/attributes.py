@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, select, text
 
 from webapp.accounts import audit
 from webapp.accounts.models import User
-from webapp.audience import attribute_names, attribute_values, columns, search_indexes, segment_kinds, segment_use
+from webapp.audience import attribute_names, attribute_values, columns, search_indexes, segment_use
 from webapp.audience.attribute_values import KINDS, Value
 from webapp.audience.models import Attribute, Contact
 from webapp.audience.rows import MAX_VALUE
@@ -58,7 +58,12 @@ def by_name() -> Mapping[str, Attribute]:
 def undefined() -> list[str]:
     """Return the names of attributes that contacts have and nobody has defined: their values are text."""
     known = set(db.session.scalars(select(Attribute.name)))
-    return [name for name in segment_kinds.attribute_names() if name not in known]
+    return [name for name in attribute_names.all_names() if name not in known]
+
+
+def names() -> list[str]:
+    """Return the names of the attributes that are defined, and of those that contacts have."""
+    return sorted({*attribute_names.all_names(), *db.session.scalars(select(Attribute.name))})
 
 
 def holders(name: str) -> int:

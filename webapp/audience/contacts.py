@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Engine, Select, func, select, text
 from sqlalchemy.orm import Session
 
 from webapp.accounts import audit
@@ -13,14 +13,16 @@ from webapp.accounts.models import User
 from webapp.audience import addresses, attribute_names, columns, erased, estimating, search, suppression
 from webapp.audience.models import Contact, Import, Subscription
 from webapp.audience.search import Wanted
-from webapp.db import db
-from webapp.errors import Invalid, NotFound
+from webapp.db import db, limited
+from webapp.errors import Invalid, NotFound, TooLong
 from webapp.words import _l
 
 MOST_ATTRIBUTES = 100
 MOST_LANGUAGES = 50
 COUNTED_AT_ONCE = 50_000
 SPARSE = 50_000
+PATIENCE = 20  # seconds
+TOO_LONG = _l("Looking through all contacts took too long and was stopped. Type more, or take a filter away.")
 ERASED = _l(
     "The person with this address asked to be erased. To add them again, take the address off the suppression list."
 )
@@ -74,28 +76,51 @@ def page(wanted: Wanted, *, order: str = "name", limit: int, offset: int = 0) ->
     """Return contacts that are asked for. `order`: name or added, with a "-" before it for the other way round.
 
     Of a search for words that very many begin with, some are returned, and `more` says so.
-    Where very many fit a filter, they are not counted: `about`.
+    Where very many fit a filter, they are not counted: `about`. Raises TooLong.
     """
-    if search.words(wanted.q):
-        found = search.candidates(wanted).subquery()
-        query = select(Contact, func.count().over()).join(found, found.c.id == Contact.id)
-        rows = db.session.execute(query.order_by(*search.ORDERS[order]).limit(limit).offset(offset)).all()
-        total = rows[0][1] if rows else 0
-        return Found(
-            search.with_status([row[0] for row in rows]), min(total, search.MOST_FOUND), more=total > search.MOST_FOUND
-        )
+    ordered = _Part(order, limit, offset)
+    with limited(PATIENCE, TooLong(TOO_LONG)):
+        if search.words(wanted.q):
+            ones, total = _of_found(search.candidates(wanted), ordered)
+            found = Found(search.with_status(ones), min(total, search.MOST_FOUND), more=total > search.MOST_FOUND)
+        else:
+            found = _filtered(wanted, ordered)
+        return found
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Which part of those found, in which order."""
+
+    order: str
+    limit: int
+    offset: int
+
+    def of(self, query: Select[Any]) -> Select[Any]:
+        return query.order_by(*search.ORDERS[self.order]).limit(self.limit).offset(self.offset)
+
+
+def _filtered(wanted: Wanted, part: _Part) -> Found:
     listed = search.contacts(wanted)
     drawn = estimating.draw(listed.whereclause) if listed.whereclause is not None else None
-    total = drawn.count if drawn else count(wanted)
-    if wanted != Wanted() and drawn is None and total < SPARSE:
+    if listed.whereclause is not None and (drawn is None or drawn.few):
         # Found first, then put in order: else all names would be walked through for the few that fit.
-        found = listed.with_only_columns(Contact.id).offset(0).subquery()
-        listed = select(Contact).join(found, found.c.id == Contact.id)
-    ones = db.session.scalars(listed.order_by(*search.ORDERS[order]).limit(limit).offset(offset)).all()
-    about = drawn is not None and len(ones) == limit  # the last page knows better
-    if drawn and not about:
-        total = count(wanted)
+        ones, total = _of_found(listed.with_only_columns(Contact.id).limit(SPARSE + 1), part)
+        if total <= SPARSE and (ones or part.offset == 0):
+            return Found(search.with_status(ones), total)
+        drawn = None
+    ones = db.session.scalars(part.of(listed)).all()
+    about = drawn is not None and len(ones) == part.limit  # the last page knows better
+    total = drawn.count if drawn and about else count(wanted)
     return Found(search.with_status(ones), total, about=about)
+
+
+def _of_found(ids: Any, part: _Part) -> tuple[Sequence[Contact], int]:
+    """Return a part of the contacts with these ids, and how many there are in all (0 after the last of them)."""
+    found = ids.cte("found")
+    total = select(func.count()).select_from(found).scalar_subquery()
+    rows = db.session.execute(part.of(select(Contact, total).join(found, found.c.id == Contact.id))).all()
+    return [row[0] for row in rows], rows[0][1] if rows else 0
 
 
 def count(wanted: Wanted) -> int:
@@ -165,10 +190,7 @@ def has_left(found: Contact) -> bool:
 
 def export(wanted: Wanted, *, engine: Engine) -> tuple[list[str], Iterator[list[Any]]]:
     """Return the heading and the rows of an export; the rows are read in a session of their own, as they are taken."""
-    keys = list(
-        db.session.scalars(select(func.jsonb_object_keys(Contact.attributes)).distinct().limit(MOST_ATTRIBUTES))
-    )
-    keys.sort()
+    keys = attribute_names.all_names()
     query = search.contacts(wanted).add_columns(search.status()).order_by(Contact.id)
 
     def rows() -> Iterator[list[Any]]:

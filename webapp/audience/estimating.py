@@ -24,17 +24,18 @@ _HOW_MANY = text("""
 
 @dataclass(frozen=True)
 class Drawn:
-    """About how many fit, in two digits, and the numbers of those drawn that do."""
+    """About how many fit, in two digits, and the numbers of those drawn that do.
+
+    With `few`, too few of those drawn fit to tell how many do: hardly ever more than `count`.
+    """
 
     count: int
     fitting: Sequence[int]
+    few: bool = False
 
 
 def draw(condition: ColumnElement[bool]) -> Drawn | None:
-    """Estimate how many contacts fit, within some per cent.
-
-    None where there are few contacts, or few of those fit: then counting tells more.
-    """
+    """Estimate how many contacts fit, within some per cent; None where there are few contacts: they are soon counted."""
     everybody = db.session.execute(_HOW_MANY).one()
     if everybody.about < MANY:
         return None
@@ -42,7 +43,6 @@ def draw(condition: ColumnElement[bool]) -> Drawn | None:
     asked = Contact.id == any_(cast(drawn, ARRAY(BigInteger)))
     there = db.session.scalar(select(func.count()).select_from(Contact).where(asked)) or 0
     fitting = db.session.scalars(select(Contact.id).where(asked, condition).order_by(Contact.id)).all()
-    if len(fitting) < LEAST:
-        return None
-    about = round(everybody.about * len(fitting) / there)
-    return Drawn(round(about, 2 - len(str(about))), fitting)
+    few = len(fitting) < LEAST
+    about = round(everybody.about * (2 * LEAST if few else len(fitting)) / max(there, 1))
+    return Drawn(round(about, 2 - len(str(about))), fitting, few)

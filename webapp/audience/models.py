@@ -41,6 +41,7 @@ class Contact(Model):
             postgresql_ops={"last": "text_pattern_ops", "first": "text_pattern_ops"},
         ),
         Index("ix_contact_created_at_id", "created_at", "id"),
+        Index("ix_contact_language", "language"),
         Index(
             "ix_contact_first_name_lower",
             func.lower(Column("first_name")),

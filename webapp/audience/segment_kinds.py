@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Numeric, and_, case, cast, exists, func, literal, not_, select
 
 from webapp.accounts.models import User
-from webapp.audience import lists, search, tags, topics
+from webapp.audience import attribute_names, lists, search, tags, topics
 from webapp.audience.conditions import Choices, Kind, Operator, register
 from webapp.audience.models import Attribute, Consent, Contact, ContactTag, ListMember, Subscription
 from webapp.db import db
@@ -42,8 +42,6 @@ DATE = {
     "within": Operator(words=_l("is in the last (days)"), takes="whole"),
     "older": Operator(words=_l("is longer ago than (days)"), takes="whole"),
 }
-#: How many contacts are asked for the names of their attributes; more would be slow, and contacts are much alike.
-ASKED_FOR_ATTRIBUTES = 2_000
 IS_NUMBER = r"^-?[0-9]{1,15}([.][0-9]{1,6})?$"
 IS_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}($|[T ])"
 
@@ -148,15 +146,9 @@ def _one_of(subject: str, known: dict[str, LazyString]) -> str:
     return subject
 
 
-def attribute_names() -> list[str]:
-    """Return the names of attributes that contacts have, as some thousands of them tell."""
-    asked = select(Contact.attributes).where(Contact.attributes != {}).limit(ASKED_FOR_ATTRIBUTES).subquery()
-    return sorted(db.session.scalars(select(func.jsonb_object_keys(asked.c.attributes)).distinct()))
-
-
 def _attributes(_by: User) -> Choices:
     labels = {row.name: row.label for row in db.session.execute(select(Attribute.name, Attribute.label))}
-    labels |= {name: name for name in attribute_names() if name not in labels}
+    labels |= {name: name for name in attribute_names.all_names() if name not in labels}
     return sorted(labels.items(), key=lambda pair: pair[1].lower())
 
 

@@ -43,7 +43,7 @@ def checked(tree: Any, *, by: User, problems: dict[str, str] | None = None) -> N
             found.setdefault(path, str(problem.message))
             return {}
 
-    if sum(1 for _node in _walk(tree)) > MOST_NODES:
+    if sum(1 for _node in _parts(tree)) > MOST_NODES:
         raise Invalid(_l("These are too many conditions. Make several segments of them."))
     result = visit(tree, "0", 1)
     if "join" not in result and not found:
@@ -58,7 +58,7 @@ def _is_group(node: Any, depth: int) -> bool:
         raise Invalid(_l("This is no condition."))
     if "join" not in node:
         return False
-    if node["join"] not in JOINS or not isinstance(node.get("of"), list):
+    if not isinstance(node["join"], str) or node["join"] not in JOINS or not isinstance(node.get("of"), list):
         raise Invalid(_l("This is no group of conditions."))
     if depth > DEEPEST:
         raise Invalid(_l("Groups stand at most %(most)s deep.", most=DEEPEST))
@@ -91,15 +91,16 @@ def expression(tree: Node) -> ColumnElement[bool]:
 
 def conditions(tree: Any) -> Iterator[Node]:
     """Yield the conditions of a tree, from first to last."""
-    for node in _walk(tree):
-        if "join" not in node:
+    for node in _parts(tree):
+        if isinstance(node, dict) and "join" not in node:
             yield node
 
 
-def _walk(node: Any) -> Iterator[Node]:
-    waiting = [node]
+def _parts(tree: Any) -> Iterator[Any]:
+    """Yield the tree and all that stands in its groups, whatever it is, from first to last."""
+    waiting = [tree]
     while waiting:
-        one = waiting.pop(0)
-        if isinstance(one, dict):
-            yield one
-            waiting[:0] = one["of"] if isinstance(one.get("of"), list) else []
+        one = waiting.pop()
+        yield one
+        if isinstance(one, dict) and isinstance(one.get("of"), list):
+            waiting += reversed(one["of"])

@@ -136,15 +136,12 @@ def checked_answer(tree: Node, *, exact: bool = False) -> dict[str, Any]:
     try:
         return answer_of(checked(tree, by=person()), exact=exact)
     except Invalid as problem:
-        return {"count": None, "sample": [], "why": problem.message, "about": False}
+        return {"look": None, "why": problem.message}
 
 
 def answer_of(tree: Node, *, exact: bool) -> dict[str, Any]:
     """Return how many fit a sound tree, and ten of them; of very many about how many, unless the exact number is wanted."""
-    about = None if exact else segments.estimate(tree)
-    if about is not None:
-        return {"count": about.count, "sample": about.sample, "why": None, "about": True}
-    return {"count": segments.count(tree), "sample": segments.sample(tree), "why": None, "about": False}
+    return {"look": segments.look(tree, exact=exact), "why": None}
 
 
 def tree_of_form() -> Node:

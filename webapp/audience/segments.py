@@ -1,7 +1,7 @@
 """Segments: rules that are evaluated when they are asked, so that they always tell who fits now."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,19 +14,27 @@ from webapp.audience import estimating, segment_use
 from webapp.audience.conditions import Choices, Kind, Operator, register
 from webapp.audience.models import Contact, Segment
 from webapp.audience.segment_tree import Node, checked, conditions, expression
-from webapp.db import db
-from webapp.errors import Conflict, Invalid, NotFound
+from webapp.db import db, limited
+from webapp.errors import Conflict, Invalid, NotFound, TooLong
 from webapp.words import _l
 
 SAMPLE = 10
+MOST_CONDITIONS = 500
+PATIENCE = 20  # seconds
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """About how many fit, in two digits, and some of them."""
+class Look:
+    """How many fit, and some of them.
 
-    count: int
+    Not exact: about so many, in two digits; with `few`, hardly ever more than that. `stopped`: counting took too long.
+    """
+
+    count: int | None
     sample: Sequence[Contact]
+    exact: bool = False
+    few: bool = False
+    stopped: bool = False
 
 
 def get(segment_id: int) -> Segment:
@@ -45,7 +53,9 @@ def choices() -> Sequence[Segment]:
 def create(name: str, *, description: str, tree: Any, by: User, at: datetime) -> Segment:
     """Make a segment; its name must be new, its tree sound."""
     _check_name(name)
-    found = Segment(name=name, description=description, tree=checked(tree, by=by), created_at=at, updated_at=at)
+    found = Segment(
+        name=name, description=description, tree=_sound(tree, but=None, by=by), created_at=at, updated_at=at
+    )
     db.session.add(found)
     db.session.flush()
     audit.record("segment-created", by=by, at=at, object_type="segment", object_id=found.id, name=name)
@@ -56,9 +66,7 @@ def change(found: Segment, *, name: str, description: str, tree: Any, by: User, 
     """Write what is asked; a segment that would ask itself, by way of others too, is refused."""
     _check_name(name, but=found.id)
     db.session.execute(select(Segment.id).order_by(Segment.id).with_for_update())  # two changes could close a circle
-    sound = checked(tree, by=by)
-    if found.id in reached(sound):
-        raise Invalid(_l("This segment would ask itself, directly or by way of another one."), field="tree")
+    sound = _sound(tree, but=found.id, by=by)
     found.name, found.description, found.tree, found.updated_at = name, description, sound, at
     audit.record("segment-changed", by=by, at=at, object_type="segment", object_id=found.id, name=name)
 
@@ -66,6 +74,7 @@ def change(found: Segment, *, name: str, description: str, tree: Any, by: User, 
 def remove(found: Segment, *, by: User, at: datetime) -> None:
     """Delete a segment; refused while a delivery or another segment uses it."""
     segment_id, name = found.id, found.name
+    db.session.execute(select(Segment.id).where(Segment.id == segment_id).with_for_update())  # see _sound
     segment_use.refuse_if_asked("segment", segment_id, name=name)
     try:
         with db.session.begin_nested():
@@ -82,16 +91,32 @@ def count(tree: Node) -> int:
     return db.session.scalar(select(func.count()).select_from(Contact).where(expression(tree))) or 0
 
 
-def estimate(tree: Node) -> Estimate | None:
+def look(tree: Node, *, exact: bool = False) -> Look:
+    """Tell how many contacts fit a sound tree now, and some of them.
+
+    Of very many contacts about how many, at once; with `exact` all are counted, unless that takes too long.
+    """
+    estimated = None if exact else estimate(tree)
+    if estimated is not None:
+        return estimated
+    try:
+        with limited(PATIENCE, TooLong(_l("Counting all of them took too long and was stopped."))):
+            found = count(tree)
+            return Look(found, sample(tree) if found else [], exact=True)
+    except TooLong:
+        return replace(estimate(tree) or Look(None, []), stopped=True)
+
+
+def estimate(tree: Node) -> Look | None:
     """Estimate how many fit, by asking some contacts drawn by their numbers: within some per cent, in some milliseconds.
 
-    None where there are few contacts, or few of those fit: then counting tells more.
+    None where there are few contacts: they are soon counted.
     """
     drawn = estimating.draw(expression(tree))
     if drawn is None:
         return None
     some = select(Contact).where(Contact.id.in_(drawn.fitting[:SAMPLE])).order_by(Contact.id)
-    return Estimate(drawn.count, db.session.scalars(some).all())
+    return Look(drawn.count, db.session.scalars(some).all(), few=drawn.few)
 
 
 def sample(tree: Node) -> Sequence[Contact]:
@@ -115,6 +140,36 @@ def reached(tree: Node) -> set[int]:
 def fits(segment_id: int) -> ColumnElement[bool]:
     """Return the condition over Contact "fits the segment"."""
     return expression(get(segment_id).tree)
+
+
+def _sound(tree: Any, *, but: int | None, by: User) -> Node:
+    """Return the tree of a segment (None: of a new one) checked, also for what the segments that it asks come to."""
+    sound = checked(tree, by=by)
+    asked = _asked(sound)
+    if len(
+        db.session.scalars(select(Segment.id).where(Segment.id.in_(asked)).with_for_update(key_share=True)).all()
+    ) < len(asked):
+        raise Invalid(_l("What this condition asks about does not exist any more."), field="tree")
+    if but in reached(sound):
+        raise Invalid(_l("This segment would ask itself, directly or by way of another one."), field="tree")
+    trees = {one.id: one.tree for one in db.session.scalars(select(Segment))} | {but or 0: sound}
+    sizes: dict[int, int] = {}
+    if max(_size(one, trees, sizes) for one in trees) > MOST_CONDITIONS:
+        message = _l(
+            "With those of the segments it asks, these are more than %(most)s conditions.", most=MOST_CONDITIONS
+        )
+        raise Invalid(message, field="tree")
+    return sound
+
+
+def _size(segment_id: int, trees: Mapping[int, Node], known: dict[int, int]) -> int:
+    """Count the conditions of a segment and of all that it asks, each as often as it is asked."""
+    if segment_id not in known:
+        nodes = conditions(trees.get(segment_id, {}))
+        known[segment_id] = sum(
+            _size(int(node["subject"]), trees, known) if node.get("kind") == "segment" else 1 for node in nodes
+        )
+    return known[segment_id]
 
 
 def _asked(tree: Node) -> set[int]:

@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 
 from webapp import clock
 from webapp.accounts.rights import Right
+from webapp.audience import attributes
 from webapp.content.fields import known_fields, sample_values
 from webapp.content.problems import TemplateProblem
 from webapp.content.render import compile_content
@@ -16,7 +17,7 @@ from webapp.content.text import text_from_html
 from webapp.deliveries import edit, preview
 from webapp.deliveries.access import get_delivery
 from webapp.deliveries.editing import after_save, log_change, overtaken, step_context
-from webapp.deliveries.facts import attribute_names, check_delivery
+from webapp.deliveries.facts import check_delivery
 from webapp.deliveries.forms import ContentForm
 from webapp.deliveries.models import Delivery
 from webapp.errors import Conflict, Invalid, NotFound
@@ -118,7 +119,7 @@ def starter_message(code: str) -> Response:
 def _page_context(delivery: Delivery, form: ContentForm) -> dict[str, Any]:
     typed = {"html": form.html.data or "", "text": form.text.data or ""}
     context = step_context(delivery, "content")
-    fields = known_fields(attribute_names(delivery))
+    fields = known_fields(attributes.names())
     return {**_look_context(delivery, typed, unsaved=bool(form.errors)), **context, "form": form, "fields": fields}
 
 

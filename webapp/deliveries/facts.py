@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 
 from webapp import settings
-from webapp.audience.models import Attribute, Contact, ListMember, Subscription
+from webapp.audience.models import ListMember, Subscription
 from webapp.content.checks import Checked, Draft, check
 from webapp.content.findings import Finding
 from webapp.db import db
@@ -16,9 +16,6 @@ from webapp.deliveries.preparation_check import known_to, usable_relay
 from webapp.deliveries.rulebook import typology_of
 from webapp.deliveries.steps import Facts
 from webapp.rules.control import controlled
-
-#: How many contacts are asked for the names of their attributes; more would be slow, and lists are much alike.
-ASKED_FOR_ATTRIBUTES = 2_000
 
 
 def facts_of(delivery: Delivery, *, running: Preparation | None = None) -> Facts:
@@ -85,17 +82,6 @@ def count_subscribed(delivery: Delivery) -> int:
     who = recipients(delivery).subquery()
     query = select(func.count()).select_from(who).join(Subscription, Subscription.contact_id == who.c.contact_id)
     return db.session.scalar(query.where(Subscription.topic_id == delivery.topic_id, Subscription.subscribed)) or 0
-
-
-def attribute_names(delivery: Delivery | None = None) -> list[str]:
-    """Give the names of the attributes that are defined, and of those that contacts have: of the delivery's lists or all."""
-    some = select(Contact.attributes).where(Contact.attributes != {})
-    if delivery is not None and delivery.targets and not delivery.segment_targets:
-        members = select(ListMember.contact_id).where(ListMember.list_id.in_([t.list_id for t in delivery.targets]))
-        some = some.where(Contact.id.in_(members))
-    asked = some.limit(ASKED_FOR_ATTRIBUTES).subquery()
-    names = set(db.session.scalars(select(func.jsonb_object_keys(asked.c.attributes)).distinct()))
-    return sorted(names | set(db.session.scalars(select(Attribute.name))))
 
 
 def _to_deliver(delivery: Delivery) -> int | None:

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, exists, func, or_, select
 from webapp.accounts.models import User
 from webapp.audience.history import Activity, Received
 from webapp.db import db
+from webapp.deliveries import lately
 from webapp.deliveries.access import visible_to
 from webapp.deliveries.models import Delivery, Exclusion, ExclusionCount, Message
 from webapp.deliveries.states import CONFIRMED, Outcome
@@ -30,6 +31,7 @@ def activity(contact_ids: Sequence[int], *, since: datetime) -> dict[int, Activi
     query = (
         select(Message.contact_id, func.count(), func.max(Reaction.opened_human_at))
         .outerjoin(Reaction, (Reaction.delivery_id == Message.delivery_id) & (Reaction.seq == Message.seq))
+        .where(lately.among(Message.delivery_id, lately.sending_since(since)))
         .where(Message.contact_id.in_(contact_ids), Message.status == Outcome.SENT, Message.at >= since)
         .group_by(Message.contact_id)
     )

@@ -146,7 +146,7 @@ _NAMELESS = text("""
 #: The firsts of every recipient from the hits; RETURNING one row for each that was wrong.
 _REACTIONS_AGAIN = """
     WITH again AS (
-        SELECT seq,
+        SELECT seq, max(contact_id) AS contact_id,
                min(at) FILTER (WHERE kind <> 'unsubscribe') AS opened_at,
                min(at) FILTER (WHERE kind <> 'unsubscribe' AND verdict = 'human') AS opened_human_at,
                min(at) FILTER (WHERE kind = 'click') AS clicked_at,
@@ -157,7 +157,8 @@ _REACTIONS_AGAIN = """
         DELETE FROM reaction WHERE delivery_id = :id AND NOT EXISTS (SELECT FROM again WHERE again.seq = reaction.seq)
         RETURNING seq
     ), put AS (
-        INSERT INTO reaction AS r (delivery_id, seq, opened_at, opened_human_at, clicked_at, clicked_human_at, unsubscribed_at)
+        INSERT INTO reaction AS r (delivery_id, seq, contact_id, opened_at, opened_human_at, clicked_at, clicked_human_at,
+            unsubscribed_at)
         SELECT :id, again.* FROM again
         ON CONFLICT (delivery_id, seq) DO UPDATE SET opened_at = EXCLUDED.opened_at,
             opened_human_at = EXCLUDED.opened_human_at, clicked_at = EXCLUDED.clicked_at,

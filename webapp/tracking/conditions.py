@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Exists, and_, exists, literal, not_, select
+from sqlalchemy import ColumnElement, exists, literal, not_, select
 
 from webapp.accounts.models import User
 from webapp.audience.conditions import Choices, Kind, Operator, register
 from webapp.audience.models import Contact
 from webapp.audience.segment_kinds import ago
 from webapp.db import db
+from webapp.deliveries import lately
 from webapp.deliveries.access import visible_to
 from webapp.deliveries.models import Delivery, Message
 from webapp.deliveries.states import Outcome
@@ -39,17 +40,15 @@ DONE = {"opened": Reaction.opened_human_at, "clicked": Reaction.clicked_human_at
 
 def _recent(_subject: str, operator: str, value: Any) -> ColumnElement[bool]:
     if operator in {"quiet", "sent"}:
-        sent = _sent().where(Message.at >= ago(int(value)))
-        return sent.correlate(Contact) if operator == "sent" else not_(sent.correlate(Contact))
-    latest = (
-        select(Delivery.id).where(Delivery.started_at.is_not(None)).order_by(Delivery.started_at.desc(), Delivery.id)
-    )
-    found = _reacted(operator.removeprefix("not_"), Message.delivery_id.in_(latest.limit(int(value)).correlate(None)))
+        since = ago(int(value))
+        sent = _sent(lately.among(Message.delivery_id, lately.sending_since(since)), Message.at >= since)
+        return sent if operator == "sent" else not_(sent)
+    found = _reacted(operator.removeprefix("not_"), lately.among(Reaction.delivery_id, lately.latest(int(value))))
     return not_(found) if operator.startswith("not_") else found
 
 
 def _one(subject: str, operator: str, value: Any) -> ColumnElement[bool]:
-    this, done = Message.delivery_id == int(subject), operator.removeprefix("not_")
+    done = operator.removeprefix("not_")
     if operator == "link":
         hit = exists().where(
             Hit.contact_id == Contact.id,
@@ -59,17 +58,20 @@ def _one(subject: str, operator: str, value: Any) -> ColumnElement[bool]:
             Hit.link_no == literal(int(value)),
         )
         return hit.correlate(Contact)
-    found = _sent().where(this).correlate(Contact) if done == "sent" else _reacted(done, this)
+    if done == "sent":
+        found = _sent(Message.delivery_id == int(subject))
+    else:
+        found = _reacted(done, Reaction.delivery_id == int(subject))
     return not_(found) if operator.startswith("not_") else found
 
 
-def _sent() -> Exists:
-    return exists().where(Message.contact_id == Contact.id, Message.status == int(Outcome.SENT))
+def _sent(*which: ColumnElement[bool]) -> ColumnElement[bool]:
+    sent = (Message.contact_id == Contact.id, Message.status == int(Outcome.SENT), *which)
+    return exists().where(*sent).correlate(Contact)
 
 
-def _reacted(done: str, *which: ColumnElement[bool]) -> ColumnElement[bool]:
-    same = and_(Reaction.delivery_id == Message.delivery_id, Reaction.seq == Message.seq)
-    return exists().where(Message.contact_id == Contact.id, same, DONE[done].is_not(None), *which).correlate(Contact)
+def _reacted(done: str, which: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where(Reaction.contact_id == Contact.id, DONE[done].is_not(None), which).correlate(Contact)
 
 
 def _deliveries(by: User) -> Choices:

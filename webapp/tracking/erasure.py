@@ -19,6 +19,7 @@ def forget(contact_id: int, email: str) -> None:
         """),
         values,
     )
+    db.session.execute(text("UPDATE reaction SET contact_id = NULL WHERE contact_id = :id"), values)
     for table, plain in (("message", """email = '', "values" = '{}'"""), ("exclusion", "email = NULL")):
         db.session.execute(
             text(f"""

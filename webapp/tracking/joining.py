@@ -9,6 +9,7 @@ from webapp.db import db
 _STATEMENTS = (
     """UPDATE hit SET contact_id = :keep FROM message m
     WHERE m.contact_id = :gone AND hit.delivery_id = m.delivery_id AND hit.seq = m.seq""",
+    "UPDATE reaction SET contact_id = :keep WHERE contact_id = :gone",
     "UPDATE message SET contact_id = :keep WHERE contact_id = :gone",
     """UPDATE exclusion AS e SET contact_id = :keep WHERE contact_id = :gone AND NOT EXISTS (
         SELECT FROM exclusion other WHERE other.delivery_id = e.delivery_id AND other.contact_id = :keep)""",

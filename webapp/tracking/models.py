@@ -34,12 +34,17 @@ class Hit(Model):
 
 
 class Reaction(Model):
-    """What one recipient did: the first time of each. Distinct counts come from the rows made or changed here."""
+    """What one recipient did: the first time of each. Distinct counts come from the rows made or changed here.
+
+    `contact_id` is that of the message, so that segments need not read messages; None once the person is erased.
+    """
 
     __tablename__ = "reaction"
+    __table_args__ = (Index("ix_reaction_contact_id", "contact_id"),)
 
     delivery_id: Mapped[Big] = mapped_column(ForeignKey("delivery.id", ondelete="CASCADE"), primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True)
+    contact_id: Mapped[int | None] = mapped_column(BigInteger)
     opened_at: Mapped[datetime | None]
     opened_human_at: Mapped[datetime | None]
     clicked_at: Mapped[datetime | None]

@@ -78,7 +78,7 @@ def settle(delivery_id: int, judged: list[Judged], *, before: Before, recount: s
     for seq, (opened, clicked) in _human_firsts(delivery_id, recount).items():
         after[seq] = replace(after[seq], opened_human=opened, clicked_human=clicked)
     changed = {seq: firsts for seq, firsts in after.items() if firsts != before.firsts.get(seq)}
-    _write(delivery_id, changed)
+    _write(delivery_id, changed, {hit.raw.seq: hit.contact_id for hit in judged})
     _count(delivery_id, before.firsts, changed)
     _count_links(delivery_id, judged, before=before.links, recount=recount)
 
@@ -134,21 +134,22 @@ def _human_firsts(delivery_id: int, seqs: set[int]) -> dict[int, tuple[datetime 
     return {seq: (opened, clicked) for seq, opened, clicked in rows}
 
 
-def _write(delivery_id: int, changed: dict[int, Firsts]) -> None:
+def _write(delivery_id: int, changed: dict[int, Firsts], contacts: dict[int, int]) -> None:
     if not changed:
         return
     rows = sorted(changed.items())
     db.session.execute(
         text(
-            "INSERT INTO reaction (delivery_id, seq, opened_at, opened_human_at, clicked_at, clicked_human_at, "
-            "unsubscribed_at) SELECT :id, * FROM unnest(CAST(:seqs AS integer[]), CAST(:opened AS timestamptz[]), "
+            "INSERT INTO reaction (delivery_id, seq, contact_id, opened_at, opened_human_at, clicked_at, clicked_human_at, "
+            "unsubscribed_at) SELECT :id, * FROM unnest(CAST(:seqs AS integer[]), CAST(:contacts AS bigint[]), "
+            "CAST(:opened AS timestamptz[]), "
             "CAST(:opened_human AS timestamptz[]), CAST(:clicked AS timestamptz[]), "
             "CAST(:clicked_human AS timestamptz[]), CAST(:unsubscribed AS timestamptz[])) "
             "ON CONFLICT (delivery_id, seq) DO UPDATE SET opened_at = EXCLUDED.opened_at, "
             "opened_human_at = EXCLUDED.opened_human_at, clicked_at = EXCLUDED.clicked_at, "
             "clicked_human_at = EXCLUDED.clicked_human_at, unsubscribed_at = EXCLUDED.unsubscribed_at"
         ),
-        {"id": delivery_id, "seqs": [seq for seq, _ in rows]}
+        {"id": delivery_id, "seqs": [seq for seq, _ in rows], "contacts": [contacts[seq] for seq, _ in rows]}
         | {name: [getattr(firsts, name) for _, firsts in rows] for name in NAMES},
     )
 
