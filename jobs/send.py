@@ -100,8 +100,13 @@ def rescue_here() -> None:
         db.session.remove()
 
 
+def rescue() -> None:
+    """Rescue what dead workers left."""
+    sweeping.rescue_abandoned()
+
+
 def sweep() -> None:
-    """Rescue what dead workers left, wake workers for what is due, finish what is done."""
+    """Wake workers for what is due, finish what is done."""
     try:
         sweeping.sweep()
     except broker.RedisError:

@@ -39,7 +39,7 @@ def push(name: str, *args: Any, unique: str | None = None, first: bool = False) 
     """Enqueue at once, before all others if `first`. If Redis is away, the sweep of the scheduler does it when it is back."""
     queue_name, function, timeout = JOBS[name]
     try:
-        queue = Queue(queue_name, connection=broker.client(), serializer="json")
+        queue = Queue(queue_name, connection=broker.quick(), serializer="json")
         queue.enqueue(
             function,
             args=args,

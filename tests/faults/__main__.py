@@ -22,7 +22,7 @@ from tests.faults.trial import Trial, Verdict
 
 SMALL, LARGE = 2_500, 15_000  # messages; 16 and 4 of them make 100,000
 EVERY = 5  # run is a large one
-FAULTS = 5  # of each run
+FAULTS = 6  # of each run; some runs end before all of theirs, and a hundred are wanted
 SECONDS = 20.0  # that a small one lasts if nothing goes wrong
 AWAY = 45.0  # the longest that a server is away: past every lease and patience
 PATIENCE = 240.0

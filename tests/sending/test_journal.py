@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from webapp.mail.replies import Kind
 from webapp.sending import journal
 from webapp.sending.journal import ANSWERED, HANDED, UNTOUCHED, Journal, Note, find, path_of
 
@@ -21,6 +22,14 @@ def test_it_tells_what_was_handed_and_what_was_answered(tmp_path, token):
     own.answer(2, outcome=3, code=550)
     found = find(tmp_path, token)
     assert found.notes() == {5: Note(HANDED), 9: Note(UNTOUCHED), 700_000: Note(ANSWERED, 3, 550)}
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("code", [0, 250, 599, 999])
+def test_it_tells_whom_an_answer_is_about(tmp_path, token, kind, code):
+    own = Journal(path_of(tmp_path, token), [1])
+    own.answer(0, outcome=4, code=code, kind=kind)
+    assert find(tmp_path, token).notes() == {1: Note(ANSWERED, 4, code, kind)}
 
 
 def test_a_sealed_journal_keeps_messages_back(tmp_path, token):

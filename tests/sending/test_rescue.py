@@ -13,15 +13,15 @@ from jobs import schedule, send
 from tests.fixtures import T0
 from tests.sending.orders import check_balance, make_order, statuses
 from webapp.db import db, transaction
-from webapp.sending import claims, events, journal, rescue, sweep
+from webapp.sending import claims, events, journal, outcomes, rescue, sweep
 from webapp.sending.journal import Journal, path_of
 from webapp.sending.rescue import Watch
 from webapp.sending.run import RENEW_EVERY
 
 WITHIN = 15.0
-#: What the scheduler's other tasks may take of a round.
+#: What a look itself may take; the scheduler's other tasks hold none up.
 SPARE = 0.5
-[EVERY] = [interval for interval, task in schedule.TASKS if task is send.sweep]
+[EVERY] = [interval for lane in schedule.LANES.values() for interval, task in lane if task is send.rescue]
 LONGEST_GAP = EVERY + schedule.PAUSE
 #: Gaps between two looks of the scheduler, from none lost to a round in which others took their time.
 GAPS = [EVERY, EVERY + schedule.PAUSE / 2, LONGEST_GAP, LONGEST_GAP + SPARE]
@@ -95,6 +95,35 @@ def test_what_a_process_that_died_here_held_is_rescued_at_the_next_look(claimed,
     looks(first=T0 + timedelta(seconds=1), gap=LONGEST_GAP)
     assert rescued_at(order) == T0 + timedelta(seconds=1)
     assert statuses(order) == {"waiting": 28, "unconfirmed": 1, "sent": 1}
+    check_balance(order)
+
+
+ANSWERS_AND_DIES = """
+import sys
+from pathlib import Path
+from webapp.deliveries.states import Outcome
+from webapp.mail.replies import Kind
+from webapp.sending.journal import Journal
+own = Journal(Path(sys.argv[1]), list(range(10)))
+for place, kind in enumerate((Kind.HARD, Kind.POLICY, Kind.CONTENT)):
+    own.hand(place)
+    own.answer(place, outcome=Outcome.FAILED, code=550, kind=kind)
+own.hand(3)
+own.answer(3, outcome=Outcome.RETRYING, code=451, kind=Kind.SOFT)
+"""
+
+
+def test_an_address_that_does_not_exist_is_suppressed_also_when_only_the_journal_knows_of_it(claimed, looks, tmp_path):
+    order, token = claimed
+    command = [sys.executable, "-c", ANSWERS_AND_DIES, str(path_of(tmp_path, token))]
+    subprocess.run(command, check=True, timeout=60)
+    looks(first=T0 + timedelta(seconds=1), gap=LONGEST_GAP)
+    assert statuses(order) == {"waiting": 26, "failed": 3, "retrying": 1}
+    with transaction():
+        found = db.session.execute(text("SELECT email_norm, cause, source FROM suppression")).all()
+        assert found == [("p0@example.com", "hard_bounce", f"delivery {order.delivery_id}")]
+        due = db.session.scalars(text("SELECT not_before FROM chunk WHERE not_before IS NOT NULL")).one()
+    assert due == T0 + timedelta(seconds=1) + outcomes.FIRST_WAIT_GREYLISTED
     check_balance(order)
 
 

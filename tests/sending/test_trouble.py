@@ -83,6 +83,10 @@ def send_to(order, domain, count):
 
 def has_paused(order, reason, count):
     assert (delivery_of(order).state, delivery_of(order).state_reason) == ("paused", reason)
+    return is_untouched(order, count)
+
+
+def is_untouched(order, count):
     assert statuses(order) == {"waiting": count}  # no attempt is burnt
     assert check_balance(order).waiting == count
     return True
@@ -112,6 +116,51 @@ def test_a_relay_that_keeps_breaking_off_pauses(go):
         order = make_order(5, port=server.port)
         assert go(order) == "trouble"
     assert has_paused(order, "relay_broken", 5)
+
+
+@pytest.mark.parametrize("size", [1, 3, 5, 8])
+def test_a_relay_that_refuses_for_reasons_of_its_own_pauses_a_delivery_of_any_size(go, size):
+    replies = {"mail": "550 5.5.4 this server is not set up yet"}
+    with ScriptedServer(good("PIPELINING", replies=lambda stage, _: replies.get(stage, ""))) as server:
+        order = make_order(size, port=server.port)
+        assert go(order) == "trouble"
+        reason = delivery_of(order).state_reason
+        assert reason == "relay_refuses" if size <= 5 else reason in {"relay_refuses", "refusals"}
+        assert is_untouched(order, size)
+        [params] = noted(order, reason)
+        assert "this server is not set up yet" in params["text"]
+        replies.clear()
+        with transaction():
+            delivery_of(order).state = "sending"
+        assert go(order) == "dry"
+    assert check_balance(order).sent == size
+
+
+def test_a_message_that_alone_is_refused_as_if_the_relay_were_broken_fails_alone(go):
+    def replies(stage, argument):
+        return "500 5.5.2 syntax" if stage == "rcpt" and "odd.example" in argument else ""
+
+    with ScriptedServer(good("PIPELINING", replies=replies)) as server:
+        order = make_order(10, port=server.port)
+        send_to(order, "odd.example", 1)
+        assert go(order) == "dry"
+    assert statuses(order) == {"sent": 9, "failed": 1}
+    assert delivery_of(order).state == "finished"
+
+
+def test_a_small_delivery_waits_for_a_relay_that_breaks_off_in_the_middle_and_then_pauses(go, monkeypatch):
+    monkeypatch.setattr("webapp.sending.troubles.PATIENCE_SECONDS", 5.0)
+
+    def script(conversation):
+        conversation.say("220 hello")
+        conversation.line()
+        conversation.say("250 relay.example")
+        conversation.line()
+
+    with ScriptedServer(script) as server:
+        order = make_order(2, port=server.port)
+        assert go(order) == "trouble"
+    assert has_paused(order, "relay_broken", 2)
 
 
 def test_another_relay_takes_over_and_the_log_says_so(go):

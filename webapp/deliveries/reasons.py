@@ -35,6 +35,7 @@ REASONS: dict[str, LazyString] = {
     "relay_certificate": _l("The certificate of the relay is not valid"),
     "relay_tls": _l("No encrypted connection to the relay can be made"),
     "relay_broken": _l("The relay keeps breaking off"),
+    "relay_refuses": _l("The relay takes nothing, for reasons of its own"),
     "refusals": _l("The relay refused %(count)s messages in a row"),
     "bounces": _l("%(percent)s %% of the addresses were refused, more than the limit of %(limit)s %%"),
     "complaints": _l("%(percent)s %% of the recipients complained, more than the limit of %(limit)s %%"),
@@ -68,6 +69,9 @@ PAUSE_ADVICE: dict[str, LazyString] = {
     ),
     "relay_tls": _l("Ask an administrator to choose the encryption that the relay speaks. Then resume."),
     "relay_broken": _l("Ask an administrator to try the relay out (Settings, Relays), then resume."),
+    "relay_refuses": _l(
+        "What the relay says stands in the activity. Ask an administrator to try it out (Settings, Relays), then resume."
+    ),
     "refusals": _l("What the relay says stands in the activity. Mend that, or resume if it has passed."),
     "bounces": _l("Look at the failed recipients: a list that is old or bought is best stopped. Resume goes on."),
     "complaints": _l("Stop it if people did not ask for this mail: more complaints get all your mail blocked."),

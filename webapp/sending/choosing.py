@@ -20,7 +20,9 @@ from webapp.sending.relays import default_relay
 #: How long a relay that failed is left aside.
 ASIDE = timedelta(minutes=5)
 #: Troubles of a relay, as a run names them, for which another relay is taken.
-FAILURES = frozenset({"relay_unreachable", "relay_login", "relay_certificate", "relay_tls", "relay_broken"})
+FAILURES = frozenset(
+    {"relay_unreachable", "relay_login", "relay_certificate", "relay_tls", "relay_broken", "relay_refuses"}
+)
 _chance = SystemRandom()
 
 

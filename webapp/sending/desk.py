@@ -44,8 +44,8 @@ class Desk:
         else:
             of_domain = stage is not Stage.MAIL and not verdict.permanent and self._pacer.by_domain
             self._weather.refused(f"{reply.code} {detail}", domain=item.domain if of_domain else "")
-        if verdict.kind is Kind.RELAY and item.returns < _RETURNS:
-            self.returned(message)
+        if verdict.kind is Kind.RELAY and self._is_of_the_relay(item, permanent=verdict.permanent):
+            self._take_back(item)
             return
         outcome = Outcome.FAILED if verdict.permanent else Outcome.RETRYING
         self._tell(item, outcome, code=reply.code, detail=detail, kind=verdict.kind)
@@ -60,12 +60,27 @@ class Desk:
             self._pacer.told(item.domain, Kind.RELAY, code=reply.code, text=detail)
             if self._pacer.by_domain:
                 self._weather.refused(f"{reply.code} {detail}", domain=item.domain)
+        of_domain = reply is not None and self._pacer.by_domain
+        to_blame = not of_domain and self._weather.is_to_blame(item.row.seq)
+        if item.returns < _RETURNS or to_blame:  # a relay that breaks every connection is judged by these
+            self._take_back(item)
+        else:
+            self._tell(item, Outcome.RETRYING, kind=Kind.RELAY, detail="the connection broke each time")
+
+    def _is_of_the_relay(self, item: Item, *, permanent: bool) -> bool:
+        """Whether a refusal is no outcome: the message is offered again, or kept for when the relay is mended."""
+        to_blame = self._weather.is_to_blame(item.row.seq)
+        if item.returns < _RETURNS:
+            return True
+        if permanent and to_blame:
+            self._weather.broken = True
+        return self._weather.broken
+
+    def _take_back(self, item: Item) -> None:
+        """Nothing has become of a message: it is offered once more."""
         item.hold.journal.take_back(item.place)
         item.returns += 1
-        if item.returns > _RETURNS:
-            self._tell(item, Outcome.RETRYING, kind=Kind.RELAY, detail="the connection broke each time")
-        else:
-            self._stock.waiting.append(item)
+        self._stock.waiting.append(item)
 
     def unmakable(self, item: Item, error: Exception) -> None:
         """A message cannot be made. Preparation has rendered it once: only a changed program can bring this about."""
@@ -84,6 +99,6 @@ class Desk:
     ) -> None:
         row = item.row
         if noted:
-            item.hold.journal.answer(item.place, outcome=outcome, code=code)
+            item.hold.journal.answer(item.place, outcome=outcome, code=code, kind=kind)
         result = Result(row.seq, row.chunk_id, outcome, row.attempts, code, detail, kind, row.email)
         self._stock.told.append(Told(item.hold, result))

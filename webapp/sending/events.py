@@ -35,6 +35,7 @@ WORDS: dict[str, LazyString] = {
     "relay_certificate": _l("Paused: the certificate of the relay is not valid (%(text)s)"),
     "relay_tls": _l("Paused: no encrypted connection to the relay (%(text)s)"),
     "relay_broken": _l("Paused: the relay keeps breaking off (%(text)s)"),
+    "relay_refuses": _l("Paused: the relay takes nothing, for reasons of its own (%(text)s)"),
     "relay_missing": _l("Paused: there is no usable relay"),
     "refusals": _l("Paused: the relay refused %(count)s messages in a row (%(text)s)"),
     "bounces": _l("Paused: %(percent)s %% of the addresses were refused, more than the limit of %(limit)s %%"),

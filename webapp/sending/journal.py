@@ -15,24 +15,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from webapp.mail.replies import Kind
+
 _HEADER = struct.Struct("<4s16sQQII")  # magic, boot, pid namespace, start of the process, pid, number of messages
 _MAGIC = b"SOJ1"
 _SEAL = _HEADER.size
 _SEQS = _SEAL + 8
-_NOTE = struct.Struct("<BBH")  # state, outcome, code
+_NOTE = struct.Struct("<BBH")  # state, outcome, code and (above its ten bits) kind
 #: What a core may still hold back of a mark made before the seal is long visible after this (store buffers drain in nanoseconds).
 SETTLE_SECONDS = 0.05
 
 UNTOUCHED, HANDED, ANSWERED = 0, 1, 2
+#: Places are written to disk: new kinds come last.
+_KINDS = (Kind.ACCEPTED, Kind.HARD, Kind.SOFT, Kind.POLICY, Kind.CONTENT, Kind.RELAY)
+_CODE_BITS = 10
+_KIND_MARKS = {kind: place << _CODE_BITS for place, kind in enumerate(_KINDS)}
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What the journal knows about one message: UNTOUCHED, HANDED or ANSWERED with an outcome and a code."""
+    """What the journal knows about one message: UNTOUCHED, HANDED or ANSWERED with an outcome, a code and whom it is about."""
 
     state: int
     outcome: int = 0
     code: int = 0
+    kind: Kind = Kind.ACCEPTED
 
 
 class Journal:
@@ -66,10 +73,10 @@ class Journal:
         if not self._map[_SEAL]:
             self._map[self._notes + _NOTE.size * place] = UNTOUCHED
 
-    def answer(self, place: int, *, outcome: int, code: int) -> None:
+    def answer(self, place: int, *, outcome: int, code: int, kind: Kind = Kind.ACCEPTED) -> None:
         """Note what became of a message; its state is written last."""
         at = self._notes + _NOTE.size * place
-        self._map[at + 1 : at + 4] = struct.pack("<BH", outcome, code)
+        self._map[at + 1 : at + 4] = struct.pack("<BH", outcome, code | _KIND_MARKS[kind])
         self._map[at] = ANSWERED
 
     def untouched(self, seqs: Iterable[int]) -> bool:
@@ -125,7 +132,11 @@ class Finding:
 def _notes(journal: mmap.mmap, number: int) -> dict[int, Note]:
     seqs = struct.unpack_from(f"<{number}i", journal, _SEQS)
     start = _SEQS + 4 * number
-    return {seq: Note(*_NOTE.unpack_from(journal, start + _NOTE.size * place)) for place, seq in enumerate(seqs)}
+    return {seq: _note(*_NOTE.unpack_from(journal, start + _NOTE.size * place)) for place, seq in enumerate(seqs)}
+
+
+def _note(state: int, outcome: int, marks: int) -> Note:
+    return Note(state, outcome, marks & (1 << _CODE_BITS) - 1, _KINDS[min(marks >> _CODE_BITS, len(_KINDS) - 1)])
 
 
 def path_of(folder: Path, token: UUID) -> Path:

@@ -205,7 +205,7 @@ def _open_rows(order: Order, chunk: Any) -> Sequence[Any]:
 
 def _result(row: Any, chunk_id: int, found: Note) -> Result:
     outcome = Outcome(found.outcome) if found.state == ANSWERED else Outcome.UNCONFIRMED
-    return Result(row.seq, chunk_id, outcome, row.attempts, found.code, email=row.email)
+    return Result(row.seq, chunk_id, outcome, row.attempts, found.code, kind=found.kind, email=row.email)
 
 
 def left_over() -> list[int]:

@@ -30,10 +30,14 @@ def rescue_here() -> None:
     rescue.rescue_here(_watch_here, folder=settings.current().journal, at=clock.now())
 
 
+def rescue_abandoned() -> None:
+    """Rescue abandoned claims. Redis has no part in it: it may be silent."""
+    rescue.rescue(_watch, folder=settings.current().journal, at=clock.now())
+
+
 def sweep() -> None:
-    """Rescue abandoned claims; deliveries being sent get their jobs back, or are finished."""
+    """Deliveries being sent get their jobs back, or are finished."""
     at = clock.now()
-    rescue.rescue(_watch, folder=settings.current().journal, at=at)
     with transaction():
         for delivery_id in rescue.left_over():
             control.cancel_unclaimed(delivery_id, at=at)

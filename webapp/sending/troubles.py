@@ -42,6 +42,8 @@ class Reason:
 def judge(weather: Weather) -> Reason | None:
     """Say whether what has been seen of the relay is reason enough to pause."""
     error = weather.error
+    if weather.broken:
+        return Reason("relay_refuses", {"text": weather.refusal[:200]})
     if weather.stormy:
         return Reason("refusals", {"count": weather.refused_in_a_row, "text": weather.refusal[:200]})
     if not weather.failures or error is None:
