@@ -17,5 +17,4 @@ WORKDIR /srv/sendoff
 ENV PATH=/srv/sendoff/.venv/bin:$PATH PYTHONUNBUFFERED=1
 USER sendoff
 EXPOSE 8000
-CMD ["gunicorn", "--bind", "0.0.0.0:8000", "--worker-class", "gevent", "--workers", "2", "--worker-connections", "2000", \
-     "--graceful-timeout", "5", "--timeout", "60", "--no-control-socket", "wsgi:app"]
+CMD ["gunicorn", "--config", "python:webapp.web.serving", "--bind", "0.0.0.0:8000", "--workers", "2", "wsgi:app"]

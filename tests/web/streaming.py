@@ -46,8 +46,8 @@ class Gunicorn:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        words = [sys.executable, "-m", "gunicorn", "-k", "gevent", "-w", "1", "-b", f"127.0.0.1:{self.port}"]
-        words += ["--graceful-timeout", "1", "--no-control-socket", "tests.web.live_app:app"]
+        words = [sys.executable, "-m", "gunicorn", "-c", "python:webapp.web.serving", "-w", "1"]
+        words += ["-b", f"127.0.0.1:{self.port}", "tests.web.live_app:app"]
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 words, cwd=ROOT, env={**os.environ, **self.environ}, stdout=output, stderr=output

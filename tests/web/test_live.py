@@ -223,6 +223,17 @@ def test_a_restart_of_the_web_server_ends_streams_and_a_new_one_has_the_present_
     assert again.saw(event, "During the restart")
 
 
+def test_open_streams_do_not_hold_up_a_server_that_is_to_stop(stage: Stage) -> None:
+    before = stage.web.log.read_text()
+    viewers = [stage.listen() for _ in range(3)]
+    assert all(viewer.saw("beat", "0") for viewer in viewers)
+    stage.web.stop()
+    said = stage.web.log.read_text().removeprefix(before)
+    stage.web.start()
+    assert all(until(lambda viewer=viewer: viewer.over) for viewer in viewers)
+    assert "graceful timeout" not in said  # what gunicorn says when it ends what did not end by itself
+
+
 def test_one_process_holds_one_subscription_whatever_the_number_of_viewers(stage: Stage) -> None:
     viewers = [stage.listen() for _ in range(8)]
     assert all(viewer.saw("beat", "0") for viewer in viewers)

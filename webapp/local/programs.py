@@ -34,11 +34,10 @@ def python(module: str, *words: str) -> list[str]:
 
 
 def web(settings: Settings) -> Program:
-    """The web server. Open streams hold a stopping server: they get five seconds."""
+    """The web server."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    words = ["--bind", f"{host}:{settings.port}", "--worker-class", "gevent", "--workers", str(settings.workers_web)]
-    words += ["--worker-connections", "2000", "--graceful-timeout", "5", "--timeout", "60", "--keep-alive", "5"]
-    words += ["--no-control-socket", "--log-level", "warning", "wsgi:app"]
+    words = ["--config", "python:webapp.web.serving", "--bind", f"{host}:{settings.port}"]
+    words += ["--workers", str(settings.workers_web), "--log-level", "warning", "wsgi:app"]
     return Program("web", python("gunicorn", *words))
 
 
