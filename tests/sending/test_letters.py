@@ -18,7 +18,7 @@ from webapp.deliveries.models import Delivery, Proof
 from webapp.mail import outbox
 from webapp.mail.models import Relay
 from webapp.mail.tokens import Purpose, proof_number
-from webapp.sending import letters
+from webapp.sending import choosing, letters
 from webapp.sending.work import signer
 from webapp.tracking import hits
 
@@ -134,3 +134,88 @@ def test_a_proof_that_cannot_be_made_says_why(server):
         db.session.add(proof)
     assert letters.send_proof(proof.id, clock=lambda: T0) == "failed"
     assert db.session.get(Proof, proof.id).detail
+
+
+# --- another relay ---
+
+
+def goes_over(port, **values):
+    with transaction():
+        values = {"name": "Another", "takes_over": True, **values}
+        relay = Relay(host="127.0.0.1", port=port, tls="none", created_at=T0, **values)
+        db.session.add(relay)
+    return relay
+
+
+def closed_port():
+    with ScriptedServer(lambda _: None) as server:
+        return server.port
+
+
+def refusing(stage, answer):
+    return good("PIPELINING", replies=lambda at, _: answer if at == stage else "")
+
+
+def breaks_after_the_content(stage, _argument):
+    return None if stage == "content" else ""
+
+
+def letter_over(first, second):
+    """Send a letter with a default relay and one that may take over; return what became of it."""
+    goes_over(first.port, name="First", takes_over=False, is_default=True)
+    goes_over(second.port)
+    return send(post())
+
+
+def test_a_letter_and_a_proof_go_over_another_relay_when_theirs_is_away(database):
+    with ScriptedServer(good("PIPELINING")) as other:
+        proof = ask_for_proof(closed_port())
+        goes_over(closed_port(), name="First", takes_over=False, is_default=True)
+        goes_over(other.port)
+        assert send(post()) == "sent"
+        assert letters.send_proof(proof.id, clock=lambda: T0) == "sent"
+        assert sum(len(one.messages) for one in other.conversations) == 2
+
+
+@pytest.mark.parametrize(
+    ("stage", "answer"),
+    [("mail", "550 5.5.4 not set up yet"), ("rcpt", "421 4.3.2 too busy"), ("content", "421 4.3.0 no")],
+)
+def test_a_letter_goes_over_another_relay_when_the_first_refuses_for_reasons_of_its_own(database, stage, answer):
+    with ScriptedServer(refusing(stage, answer)) as first, ScriptedServer(good("PIPELINING")) as second:
+        assert letter_over(first, second) == "sent"
+        assert len(second.conversations[0].messages) == 1
+
+
+def test_what_is_said_about_the_recipient_is_not_asked_of_another_relay(database):
+    with (
+        ScriptedServer(refusing("rcpt", "550 5.1.1 no such user")) as first,
+        ScriptedServer(good("PIPELINING")) as second,
+    ):
+        assert letter_over(first, second) == "failed"
+        assert second.conversations == []
+
+
+def test_what_may_have_been_taken_is_not_given_to_another_relay(database):
+    with (
+        ScriptedServer(good("PIPELINING", replies=breaks_after_the_content)) as first,
+        ScriptedServer(good("PIPELINING")) as second,
+    ):
+        assert letter_over(first, second) == "waiting"
+        assert second.conversations == []
+
+
+def test_a_relay_that_failed_lately_is_tried_last(database):
+    with ScriptedServer(good("PIPELINING")) as first, ScriptedServer(good("PIPELINING")) as second:
+        relay = goes_over(first.port, name="First", takes_over=False, is_default=True)
+        with transaction():
+            choosing.fail(relay.id, trouble="relay_unreachable", text="", at=T0)
+        goes_over(second.port)
+        assert send(post()) == "sent"
+        assert (len(first.conversations), len(second.conversations)) == (0, 1)
+
+
+def test_a_letter_that_every_relay_refuses_for_its_own_reasons_is_tried_again_later(database):
+    with ScriptedServer(refusing("mail", "550 5.5.4 not set up yet")) as first:
+        goes_over(first.port, name="First", takes_over=False, is_default=True)
+        assert send(post()) == "waiting"

@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from tests.fixtures import T0
 from tests.sending.orders import check_balance, make_order
@@ -31,13 +32,21 @@ def look(limits, **wait):
         return limits.look(at=later(**wait))
 
 
-def claim(order, limits, *, at=T0, limit=10):
+def claim(order, limits, *, at=T0, limit=10, fails=False):
     with transaction():
         found = claims.claim(order, token=ids.new_token(), worker="w", limit=limit, at=at)
         if found is None:
             return None
         kept, put_off = limits.sort(found.rows, at=at)
-        return postponed.postpone(order, found, kept=kept, put_off=put_off, at=at)
+        left = postponed.postpone(order, found, kept=kept, put_off=put_off, at=at)
+        if fails:
+            raise DatabaseAwayError
+    limits.took()
+    return left
+
+
+class DatabaseAwayError(Exception):
+    """The claim was not committed."""
 
 
 @pytest.fixture
@@ -130,6 +139,17 @@ def test_what_has_been_answered_makes_room(slow_order):
     found = claim(order, limits, limit=1)
     limits.recorded([Result(r.seq, r.chunk_id, Outcome.SENT, 0, email=r.email) for r in found.rows[:2]])
     assert len(claim(order, limits, limit=1).rows) == 2
+
+
+def test_a_claim_that_was_not_committed_holds_no_room_and_takes_no_turns(slow_order):
+    order, limits = slow_order
+    for _ in range(5):
+        with pytest.raises(DatabaseAwayError):
+            claim(order, limits, fails=True)
+    assert len(claim(order, limits).rows) == 6
+    due = db.session.scalars(text("SELECT not_before FROM chunk WHERE not_before IS NOT NULL")).all()
+    assert set(due) == {later(seconds=30)}
+    check_balance(order)
 
 
 def test_other_domains_are_claimed_whole(database):

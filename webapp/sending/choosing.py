@@ -47,6 +47,17 @@ def preferred(delivery: Delivery) -> list[Relay]:
     return shared or ([default] if default is not None else [])
 
 
+def in_turn(own: Sequence[Relay], *, at: datetime) -> list[Relay]:
+    """Return the relays that a single message is tried over, one after another: those meant for it first (by weight, then any),
+    then those that may take over; but before all of them those that have not failed lately.
+    """  # noqa: D205
+    if not own:
+        return []
+    first = _by_weight([relay for relay in own if is_sound(relay, at=at)] or own)
+    every = [first, *[relay for relay in own if relay is not first], *_spare(own)]
+    return sorted(every, key=lambda relay: not is_sound(relay, at=at))
+
+
 def is_sound(relay: Relay, *, at: datetime) -> bool:
     """Whether a relay has not failed lately."""
     return relay.troubled_until is None or relay.troubled_until <= at

@@ -4,7 +4,8 @@ A letter is taken by a conditional UPDATE before it is sent. One whose worker di
 password mail than none.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,7 +16,7 @@ from webapp.content.problems import TemplateProblem
 from webapp.content.render import one_line
 from webapp.db import db, transaction
 from webapp.deliveries.models import Delivery, Proof
-from webapp.errors import Problem
+from webapp.errors import Conflict, Problem
 from webapp.events import announce
 from webapp.mail.addresses import parse_address
 from webapp.mail.dkim import Key
@@ -25,42 +26,50 @@ from webapp.mail.message import Letter, Letterhead, Wired, compose
 from webapp.mail.models import Relay
 from webapp.mail.outbox import Letter as LetterRow
 from webapp.mail.quoted import quoted
-from webapp.mail.replies import classify
+from webapp.mail.replies import Kind, classify
 from webapp.mail.session import Target, Timeouts
 from webapp.mail.smtp import SmtpClient
 from webapp.mail.wire import RelayError, Reply
 from webapp.queue import later
-from webapp.sending import domains, proofs, relays
+from webapp.sending import choosing, domains, proofs, relays
 
 MOST_ATTEMPTS = 6
 TAKEN_FOR = timedelta(minutes=3)
 _TIMEOUTS = Timeouts(connect=10, command=30, content=60)
+#: Past these seconds no further relay is begun with: a job has two minutes.
+_FOR_ANOTHER = 40.0
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A message, where it goes, and over what."""
+    """A message, where it goes, and over which relays it is tried, one after another."""
 
-    target: Target
+    targets: Sequence[Target]
     message: Outgoing
 
 
 @dataclass(slots=True)
 class Fate:
-    """What became of a single message (a desk of mail.smtp). `again`: a later attempt may fare better."""
+    """What became of a single message (a desk of mail.smtp). `again`: a later attempt may fare better; `elsewhere`: one over
+    another relay may, and cannot make it a second copy.
+    """  # noqa: D205
 
     sent: bool = False
     again: bool = True
+    elsewhere: bool = True
     detail: str = ""
 
     def hand(self, message: Outgoing) -> bool:
         del message
+        self.elsewhere = False
         return True
 
     def answered(self, message: Outgoing, reply: Reply, stage: Stage) -> None:
         del message
         self.sent = reply.code < 300
-        self.again = not classify(reply, stage).permanent
+        verdict = classify(reply, stage)
+        self.elsewhere = verdict.kind is Kind.RELAY
+        self.again = self.elsewhere or not verdict.permanent
         self.detail = f"{reply.code} {reply.status} {reply.text}".replace("  ", " ").strip()
 
     def unsure(self, message: Outgoing, error: RelayError) -> None:
@@ -72,12 +81,22 @@ class Fate:
 
 
 def send_one(ready: Ready) -> Fate:
-    """Send one message over a connection of its own. No transaction is open meanwhile."""
+    """Send one message, over the first relay that works. No transaction is open meanwhile."""
+    until, fate = time.monotonic() + _FOR_ANOTHER, Fate()
+    for target in ready.targets:
+        fate = _send_over(target, ready.message)
+        if not fate.elsewhere or time.monotonic() > until:
+            break
+    return fate
+
+
+def _send_over(target: Target, message: Outgoing) -> Fate:
+    """Send a message over a connection of its own."""
     fate = Fate()
-    client = SmtpClient(ready.target)
+    client = SmtpClient(target)
     try:
         client.open()
-        client.pump([ready.message], fate)
+        client.pump([message], fate)
         client.quit()
     except RelayError as error:
         fate.detail = fate.detail or error.text
@@ -126,8 +145,8 @@ def _take_letter(letter_id: int, *, at: datetime) -> Ready | str | None:
 
 
 def _compose_letter(letter: LetterRow, *, at: datetime) -> Ready | str:
-    relay = relays.default_relay()
-    if relay is None:
+    default = relays.default_relay()
+    if default is None:
         return "There is no relay that can be used."
     config = settings.current()
     sender, recipient = parse_address(config.mail_from).email, parse_address(letter.to_address).email
@@ -144,7 +163,7 @@ def _compose_letter(letter: LetterRow, *, at: datetime) -> Ready | str:
         _keys(sender),
     )
     # An empty return path: mail of the system is never answered by a machine (RFC 3834).
-    return _ready(relay, "", recipient, content)
+    return _ready([default], "", recipient, content, at=at)
 
 
 def _close_letter(letter_id: int, fate: Fate, *, at: datetime) -> str:
@@ -201,19 +220,27 @@ def _take_proof(proof_id: int, *, at: datetime) -> Ready | str | None:
 
 
 def _compose_proof(proof: Proof, delivery: Delivery, *, at: datetime) -> Ready | str:
-    relay = relays.relay_for(delivery)
-    if relay is None:
+    own = choosing.preferred(delivery)
+    if not own:
         return "There is no relay that can be used."
     made = proofs.make(proof, delivery, at=at)
-    return _ready(relay, made.sender, made.recipient, made.content)
+    return _ready(own, made.sender, made.recipient, made.content, at=at)
 
 
 def _keys(sender: str) -> list[Key]:
     return domains.signing_keys(sender.rpartition("@")[2])
 
 
-def _ready(relay: Relay, sender: str, recipient: str, content: Wired) -> Ready:
-    return Ready(relays.target_of(relay, timeouts=_TIMEOUTS), Outgoing(0, sender, recipient, content, wired=True))
+def _ready(own: Sequence[Relay], sender: str, recipient: str, content: Wired, *, at: datetime) -> Ready:
+    targets, unreadable = [], None
+    for relay in choosing.in_turn(own, at=at):
+        try:
+            targets.append(relays.target_of(relay, timeouts=_TIMEOUTS))
+        except Conflict as error:  # its password cannot be read
+            unreadable = error
+    if unreadable is not None and not targets:
+        raise unreadable
+    return Ready(targets, Outgoing(0, sender, recipient, content, wired=True))
 
 
 def sweep(*, at: datetime) -> None:

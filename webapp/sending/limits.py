@@ -43,6 +43,7 @@ class PutOff:
     domain: str
     rows: Sequence[Row]
     until: datetime
+    next_turn: datetime  # of whatever is put off after these
 
 
 @dataclass(slots=True)
@@ -58,6 +59,7 @@ class Limits:
     _window: dict[str, Answers] = field(default_factory=dict)
     _held: Counter[str] = field(default_factory=Counter)
     _turns: dict[str, datetime] = field(default_factory=dict)
+    _parted: tuple[Counter[str], dict[str, datetime]] = field(default_factory=lambda: (Counter(), {}))
     _granted_at: datetime | None = None
     _worked: bool = False
 
@@ -97,13 +99,18 @@ class Limits:
     # --- holding and putting off ---
 
     def sort(self, rows: Iterable[Row], *, at: datetime) -> tuple[list[Row], list[PutOff]]:
-        """Part claimed messages into those to hold, and those whose domain has enough waiting already."""
+        """Part claimed messages into those to hold, and those whose domain has enough waiting already.
+
+        `took` is to be told once the claim is safe; until then nothing is counted.
+        """
         rules = self.pacer.rules
+        self._parted = Counter(), {}
         if not rules.rates and rules.rest is None:
             return list(rows), []
         kept: list[Row] = []
         surplus: dict[str, list[Row]] = defaultdict(list)
         room: dict[str, tuple[str, float] | None] = {}
+        more: Counter[str] = Counter()
         for row in rows:
             domain = row.email.rpartition("@")[2]
             if domain not in room:
@@ -111,12 +118,21 @@ class Limits:
             found = room[domain]
             if found is None:
                 kept.append(row)
-            elif self._held[found[0]] < found[1]:
-                self._held[found[0]] += 1
+            elif self._held[found[0]] + more[found[0]] < found[1]:
+                more[found[0]] += 1
                 kept.append(row)
             else:
                 surplus[found[0]].append(row)
-        return kept, [self._put_off(lead, put_off, rules, at=at) for lead, put_off in surplus.items()]
+        put_off = [self._put_off(lead, rows, rules, at=at) for lead, rows in surplus.items()]
+        self._parted = more, {one.domain: one.next_turn for one in put_off}
+        return kept, put_off
+
+    def took(self) -> None:
+        """What was parted last is safe: count what is held of it now, and remember the turns of what was put off."""
+        more, turns = self._parted
+        self._held += more
+        self._turns |= turns
+        self._parted = Counter(), {}
 
     def recorded(self, results: Sequence[Result]) -> None:
         """Forget messages that are no longer held."""
@@ -130,8 +146,7 @@ class Limits:
     def _put_off(self, lead: str, rows: list[Row], rules: Rules, *, at: datetime) -> PutOff:
         rate = rules.rate(lead) or slowing.FLOOR
         turn = max(self._turns.get(lead, at), at + timedelta(seconds=HOLD_SECONDS))
-        self._turns[lead] = turn + timedelta(minutes=len(rows) / rate)
-        return PutOff(lead, rows, min(turn, at + LONGEST_WAIT))
+        return PutOff(lead, rows, min(turn, at + LONGEST_WAIT), turn + timedelta(minutes=len(rows) / rate))
 
     # --- learning ---
 

@@ -8,6 +8,8 @@ from webapp.sending.stock import Item, Stock
 
 #: So many are set aside at most; then nothing more is taken.
 MOST_ASIDE = 2000
+#: What was set aside and may not go without a new lease is asked about again after so many seconds.
+_LATER = 0.25
 
 
 class Picker:
@@ -55,8 +57,9 @@ class Picker:
             domain = self._due[0][1]
             waiting = self._aside[domain]
             if not waiting[0].hold.lost:
-                if now >= waiting[0].hold.deadline:
-                    return None
+                if now >= waiting[0].hold.deadline:  # the lease is about to be renewed, or lost
+                    heapq.heapreplace(self._due, (now + _LATER, domain))
+                    continue
                 pause = self._pacer.wait_for(domain, now)
                 if pause > 0:
                     heapq.heapreplace(self._due, (now + pause, domain))

@@ -52,14 +52,6 @@ def default_relay() -> Relay | None:
     return db.session.scalars(query.limit(1)).first()
 
 
-def relay_for(delivery: Delivery) -> Relay | None:
-    """Return the active relay a delivery goes through: the chosen one, else the default; None if there is none."""
-    if delivery.relay_id is None:
-        return default_relay()
-    relay = db.session.get(Relay, delivery.relay_id)
-    return relay if relay is not None and relay.active else None
-
-
 def target_of(relay: Relay, *, timeouts: Timeouts | None = None) -> Target:
     """Return how to reach a relay, its password readable."""
     return Target(

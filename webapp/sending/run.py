@@ -214,6 +214,8 @@ class Run:
                 journal.discard()
             raise
         self._dry = claim is None
+        if claim is not None:
+            self._limits.took()
         if claim is not None and journal is not None:
             self._take_in(claim, journal, since=now)
 
