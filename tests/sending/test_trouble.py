@@ -136,15 +136,16 @@ def test_a_relay_that_refuses_for_reasons_of_its_own_pauses_a_delivery_of_any_si
     assert check_balance(order).sent == size
 
 
-def test_a_message_that_alone_is_refused_as_if_the_relay_were_broken_fails_alone(go):
+@pytest.mark.parametrize("odd", [1, 4])
+def test_messages_that_are_refused_as_if_the_relay_were_broken_fail_alone_where_it_takes_others(go, odd):
     def replies(stage, argument):
         return "500 5.5.2 syntax" if stage == "rcpt" and "odd.example" in argument else ""
 
     with ScriptedServer(good("PIPELINING", replies=replies)) as server:
         order = make_order(10, port=server.port)
-        send_to(order, "odd.example", 1)
+        send_to(order, "odd.example", odd)
         assert go(order) == "dry"
-    assert statuses(order) == {"sent": 9, "failed": 1}
+    assert statuses(order) == {"sent": 10 - odd, "failed": odd}
     assert delivery_of(order).state == "finished"
 
 

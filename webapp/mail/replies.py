@@ -75,6 +75,8 @@ def _by_status(reply: Reply, stage: Stage) -> Kind:
         return Kind.SOFT if greylisted and not of_policy else Kind.POLICY
     if detail in _CONTENT or (subject == "6" and detail != "6.7"):
         return Kind.CONTENT
+    if subject == "5" and stage is Stage.RCPT and reply.code >= 550:
+        return _by_text(reply, stage)  # "550 5.5.0 mailbox unavailable" is said of a recipient
     if subject == "5" or (stage is Stage.MAIL and subject in {"1", "3"}):
         return Kind.RELAY
     vague = detail in {"1.0", "2.1"}

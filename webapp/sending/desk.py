@@ -2,7 +2,7 @@
 
 from webapp.deliveries.states import Outcome
 from webapp.mail.exchange import Outgoing, Stage
-from webapp.mail.replies import Kind, classify
+from webapp.mail.replies import Kind, Verdict, classify
 from webapp.mail.wire import RelayError, Reply
 from webapp.sending.outcomes import Result
 from webapp.sending.pacing import Pacer
@@ -44,7 +44,7 @@ class Desk:
         else:
             of_domain = stage is not Stage.MAIL and not verdict.permanent and self._pacer.by_domain
             self._weather.refused(f"{reply.code} {detail}", domain=item.domain if of_domain else "")
-        if verdict.kind is Kind.RELAY and self._is_of_the_relay(item, permanent=verdict.permanent):
+        if verdict.kind is Kind.RELAY and self._is_of_the_relay(item, verdict, stage):
             self._take_back(item)
             return
         outcome = Outcome.FAILED if verdict.permanent else Outcome.RETRYING
@@ -61,18 +61,20 @@ class Desk:
             if self._pacer.by_domain:
                 self._weather.refused(f"{reply.code} {detail}", domain=item.domain)
         of_domain = reply is not None and self._pacer.by_domain
-        to_blame = not of_domain and self._weather.is_to_blame(item.row.seq)
-        if item.returns < _RETURNS or to_blame:  # a relay that breaks every connection is judged by these
+        breaks_all = not of_domain and self._weather.breaks_all(item.row.seq)
+        if item.returns < _RETURNS or breaks_all:  # the run judges how long that goes on
             self._take_back(item)
         else:
             self._tell(item, Outcome.RETRYING, kind=Kind.RELAY, detail="the connection broke each time")
 
-    def _is_of_the_relay(self, item: Item, *, permanent: bool) -> bool:
-        """Whether a refusal is no outcome: the message is offered again, or kept for when the relay is mended."""
-        to_blame = self._weather.is_to_blame(item.row.seq)
+    def _is_of_the_relay(self, item: Item, verdict: Verdict, stage: Stage) -> bool:
+        """Whether a refusal is no outcome: the message is offered again, or kept for when the relay is mended.
+
+        At MAIL nothing has been said of the message yet; later on it may be to blame, unless none was ever taken.
+        """
         if item.returns < _RETURNS:
             return True
-        if permanent and to_blame:
+        if verdict.permanent and (stage is Stage.MAIL or not self._weather.took):
             self._weather.broken = True
         return self._weather.broken
 

@@ -20,8 +20,10 @@ class Weather:
     refusal: str = ""
     refusing: set[str] = field(default_factory=set)  # the domains in that row, "" for all that is not one domain's
     took: bool = False  # whether the relay has taken any message
-    blaming: set[int] = field(default_factory=set)  # messages it has turned away for reasons of its own since then
-    broken: bool = False
+    hung_up_on: set[int] = field(
+        default_factory=set
+    )  # messages during which it broke the connection, since it took one last
+    broken: bool = False  # it refuses everything for reasons of its own
     failures: int = 0
     failing_since: float = 0.0
     error: RelayError | None = None
@@ -38,8 +40,8 @@ class Weather:
         """The relay takes messages."""
         self.refused_in_a_row = 0
         self.took = True
-        if self.blaming:
-            self.blaming.clear()
+        if self.hung_up_on:
+            self.hung_up_on.clear()
         if self.refusing:
             self.refusing.clear()
         self.failures = 0
@@ -56,12 +58,12 @@ class Weather:
         self.refused_in_a_row += 1
         self.refusal = text
 
-    def is_to_blame(self, message: int) -> bool:
-        """Whether a message was turned away for the relay's own reasons, not for something about this very message: so it is
-        when nothing was ever taken, and when nothing was since another one was turned away, too.
+    def breaks_all(self, message: int) -> bool:
+        """Told of a message on whose connection the relay hung up: whether it does so whatever the message. That is so when it
+        has never taken one, and when it has done so with another one, too, since it took one last.
         """  # noqa: D205
-        self.blaming.add(message)
-        return not self.took or len(self.blaming) > 1
+        self.hung_up_on.add(message)
+        return not self.took or len(self.hung_up_on) > 1
 
     def failed(self, error: RelayError) -> None:
         """A connection could not be made, or broke."""
