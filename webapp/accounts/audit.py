@@ -71,6 +71,7 @@ ACTIONS: dict[str, Any] = {
     "suppression-exported": _l("Exported the suppression list"),
     "rejects-exported": _l("Downloaded rejected rows"),
     "suppression-added": _l("Added to the suppression list"),
+    "suppression-imported": _l("Imported a suppression list"),
     "suppression-removed": _l("Removed from the suppression list"),
     "quarantine-released": _l("Let an address out of the quarantine"),
     "relay-changed": _l("Changed a relay"),

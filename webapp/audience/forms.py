@@ -45,7 +45,8 @@ class SuppressForm(Form):
         ),
     )
     file = FileField(
-        _l("Or a file"), description=_l("Text or CSV, up to a million addresses; headings are passed over")
+        _l("Or a file"),
+        description=_l("CSV or text, with an address or an @domain in each row; also packed (gzip, zip)"),
     )
     reason = LineField(_l("Reason"), validators=[DataRequired(_l("Say why.")), Length(max=300)])
 

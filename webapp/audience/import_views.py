@@ -12,7 +12,19 @@ from webapp import clock
 from webapp.accounts import audit
 from webapp.accounts.models import User
 from webapp.accounts.rights import Right
-from webapp.audience import attributes, column_names, columns, csvfile, imports, lists, tags, topics, undoing, uploads
+from webapp.audience import (
+    attributes,
+    blocklist,
+    columns,
+    csvfile,
+    imports,
+    lists,
+    suppression,
+    tags,
+    topics,
+    undoing,
+    uploads,
+)
 from webapp.audience.forms import UploadForm
 from webapp.audience.merging import Wishes
 from webapp.audience.models import Import, ImportReject
@@ -75,8 +87,9 @@ def _map_page(found: Import, problem: Invalid | None = None) -> dict[str, Any]:
         "preview": uploads.look(found),
         "titles": uploads.titles(found.columns),
         "keys": columns.keys_of(found.columns),
-        "fields": column_names.FIELDS,
-        "attributes": {columns.DEFINED + one.name: one.label for one in attributes.choices()},
+        "fields": imports.fields_of(found),
+        "attributes": _defined() if found.kind == "contacts" else {},
+        "causes": {code: suppression.CAUSES[code] for code in blocklist.CAUSES},
         "trouble": imports.PROBLEMS.get(found.problem or ""),
         "wishes": imports.wishes_of(found),
         "encodings": csvfile.ENCODINGS,
@@ -87,6 +100,10 @@ def _map_page(found: Import, problem: Invalid | None = None) -> dict[str, Any]:
         "tags": tags.choices(),
         "new_tags": request.form.get("new_tags", ""),
     }
+
+
+def _defined() -> dict[str, str]:
+    return {columns.DEFINED + one.name: one.label for one in attributes.choices()}
 
 
 @bp.post("/imports/<int:import_id>/read")
@@ -112,6 +129,7 @@ def start(import_id: int) -> Response:
     wishes = Wishes(
         match="external_id" if form.get("match") == "external_id" else "address",
         existing=form["existing"] if form.get("existing") in {"leave", "only"} else "update",
+        cause=form.get("cause", "manual"),
         month_first=form.get("dates") == "month",
         empty="clear" if form.get("empty") == "clear" else "keep",
         lists=form.getlist("list", type=int),
@@ -137,8 +155,12 @@ def start(import_id: int) -> Response:
 @needs(Right.AUDIENCE)
 def cancel(import_id: int) -> Response:
     """Stop an import, or throw an uploaded file away."""
-    imports.cancel(imports.get(import_id), at=clock.now())
-    flash(gettext("The import is stopped. Your contacts are as they were before it."), "ok")
+    found = imports.get(import_id)
+    imports.cancel(found, at=clock.now())
+    if found.kind == "suppression":
+        flash(gettext("The import is stopped. The suppression list is as it was before it."), "ok")
+    else:
+        flash(gettext("The import is stopped. Your contacts are as they were before it."), "ok")
     return go(url_for("imports.show", import_id=import_id))
 
 
@@ -158,7 +180,7 @@ def undo(import_id: int) -> Response | str:
 def delete(import_id: int) -> Response:
     """Delete what is known of an import; the contacts stay."""
     imports.remove(imports.get(import_id))
-    flash(gettext("The import is deleted from this list. Its contacts stay."), "ok")
+    flash(gettext("The import is deleted from this list. What it brought in stays."), "ok")
     return go(url_for("imports.index"))
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from sqlalchemy import delete
 
-from webapp.audience import imports, staging, uploads
+from webapp.audience import blocklist, imports, staging, uploads
 from webapp.audience.checking import Checker, Staged
 from webapp.audience.csvfile import Block
 from webapp.audience.enlisting import TooManyTagsError
@@ -28,6 +28,7 @@ MORE = ("listed", "tagged", "subscribed", "consents", "unsubscribed", "kept_out"
 log = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
+Checks = Checker | blocklist.Checker
 
 
 class Aside:
@@ -64,7 +65,7 @@ def run(import_id: int, *, clock: Clock) -> bool:
         run_no = imports.claim(import_id, at=clock())
         if run_no is None:
             return False
-        staging.create(import_id, run_no)
+        staging.create(import_id, run_no, kind=imports.get(import_id).kind)
         db.session.execute(delete(ImportReject).where(ImportReject.import_id == import_id))
     try:
         counts = _read(import_id, run_no, clock)
@@ -110,7 +111,7 @@ def _batch(
     staged: Sequence[Staged],
     *,
     aside: Aside,
-    checker: Checker,
+    checker: Checks,
     blocks: Iterator[Block],
     counts: dict[str, Any],
 ) -> list[Staged]:
@@ -128,7 +129,7 @@ def _batch(
     return following
 
 
-def _check(checker: Checker, blocks: Iterator[Block]) -> list[Staged]:
+def _check(checker: Checks, blocks: Iterator[Block]) -> list[Staged]:
     """Check the next blocks."""
     gc.disable()  # rows are many small lists that hold no circles: looking for some costs half as much as reading them
     try:
@@ -143,21 +144,21 @@ def _merge(import_id: int, run_no: int, counts: dict[str, Any], clock: Clock) ->
         imports.hold(import_id, run_no=run_no)
         found = imports.get(import_id)
         plan, at = imports.plan_of(found), clock()
-        merged = merge(
-            staging.name(import_id, run_no),
-            import_id=import_id,
-            fields=plan.fields,
-            keys=[key for _at, key in plan.attributes()],
-            wishes=imports.wishes_of(found),
-            by_id=found.created_by_id,
-            at=at,
-        )
+        merged = _merged(found, plan, staging.name(import_id, run_no), at)
         if merged.rejects:
             _refuse_late(found, plan, merged.rejects)
         staging.drop_all(import_id)
         imports.forget_file(import_id)
         found.merged_at = at
         imports.progress(import_id, run_no=run_no, counts=_result(counts, merged), at=clock(), status="done")
+
+
+def _merged(found: Import, plan: Plan, table: str, at: datetime) -> Merged:
+    wishes, by_id = imports.wishes_of(found), found.created_by_id
+    if found.kind == "suppression":
+        return blocklist.merge(table, import_id=found.id, source=wishes.source, by_id=by_id, at=at)
+    keys = [key for _at, key in plan.attributes()]
+    return merge(table, import_id=found.id, fields=plan.fields, keys=keys, wishes=wishes, by_id=by_id, at=at)
 
 
 def _refuse_late(found: Import, plan: Plan, reasons: Mapping[int, str]) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select, text, update
 
 from webapp.accounts import audit
 from webapp.accounts.models import User
-from webapp.audience import columns, erased, lists, staging
+from webapp.audience import blocklist, columns, erased, lists, staging
 from webapp.audience.checking import Checker
 from webapp.audience.column_names import FIELDS, MANY
 from webapp.audience.enlisting import MOST_NEW_TAGS
@@ -79,8 +79,10 @@ def plan_of(found: Import) -> Plan:
     )
 
 
-def checker_of(found: Import) -> Checker:
+def checker_of(found: Import) -> Checker | blocklist.Checker:
     """Return what checks the rows of an import."""
+    if found.kind == "suppression":
+        return blocklist.Checker(plan_of(found), wishes_of(found).cause, erased.checker())
     month_first = wishes_of(found).month_first
     defined = db.session.scalars(select(Attribute))
     kinds = {one.name: Kind(one.kind, tuple(one.choices), month_first) for one in defined}
@@ -90,12 +92,17 @@ def checker_of(found: Import) -> Checker:
 def map_columns(found: Import, *, fields: Sequence[str], wishes: Wishes, by: User) -> None:
     """Keep what was chosen; raise Invalid for what cannot be."""
     expect_waiting(found)
-    known = {*FIELDS, *(columns.DEFINED + name for name in db.session.scalars(select(Attribute.name)))}
+    known = {*fields_of(found), *(columns.DEFINED + name for name in db.session.scalars(select(Attribute.name)))}
     if len(fields) != len(found.columns) or not set(fields) <= known:
         raise Invalid(_l("The columns do not fit the file any more. Choose again."), field="columns")
     found.mapping = {**found.mapping, "fields": list(fields)}
     found.options = asdict(wishes)
-    _check(fields, wishes, by=by)
+    _check(found, by=by)
+
+
+def fields_of(found: Import) -> dict[str, LazyString]:
+    """Return what the columns of an import can go to, with the words for it."""
+    return blocklist.FIELDS if found.kind == "suppression" else FIELDS
 
 
 def expect_waiting(found: Import) -> None:
@@ -104,13 +111,21 @@ def expect_waiting(found: Import) -> None:
         raise Conflict(_l("This import has been started already. Look at it afresh."))
 
 
-def _check(fields: Sequence[str], wishes: Wishes, *, by: User) -> None:
+def _check(found: Import, *, by: User) -> None:
+    fields, wishes = found.mapping["fields"], wishes_of(found)
     for name in set(fields) - MANY:
         if list(fields).count(name) > 1:
-            word = FIELDS.get(name) or name.removeprefix(columns.DEFINED)
+            word = fields_of(found).get(name) or name.removeprefix(columns.DEFINED)
             raise Invalid(_l("Two columns go to “%(field)s”. Choose one of them.", field=word), field="columns")
     if wishes.match == "address" and "email" not in fields:
         raise Invalid(_l("No column goes to “Address”. Choose the one that holds the addresses."), field="columns")
+    if found.kind == "suppression":
+        blocklist.expect(wishes)
+    else:
+        _check_contacts(fields, wishes, by=by)
+
+
+def _check_contacts(fields: Sequence[str], wishes: Wishes, *, by: User) -> None:
     if wishes.match == "external_id" and "external_id" not in fields:
         message = _l("No column goes to “External number”. Choose one, or match by address.")
         raise Invalid(message, field="columns")
@@ -131,10 +146,11 @@ def _check(fields: Sequence[str], wishes: Wishes, *, by: User) -> None:
 def start(found: Import, *, by: User, at: datetime) -> None:
     """Put the import into the queue."""
     expect_waiting(found)
-    _check(found.mapping["fields"], wishes_of(found), by=by)
+    _check(found, by=by)
     db.session.flush()
     change(found.id, WAITING, "queued", started_at=None, heartbeat_at=at, problem=None, counts={}, run_no=1)
-    audit.record("contacts-imported", by=by, at=at, object_type="import", object_id=found.id, filename=found.filename)
+    action = "suppression-imported" if found.kind == "suppression" else "contacts-imported"
+    audit.record(action, by=by, at=at, object_type="import", object_id=found.id, filename=found.filename)
     _queue(found.id, 1)
 
 

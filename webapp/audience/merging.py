@@ -33,6 +33,7 @@ class Wishes:
     tags: Sequence[int] = ()
     topics: Sequence[int] = ()
     source: str = ""
+    cause: str = "manual"  # of a suppression list: of rows that do not tell
     month_first: bool = False  # dates such as 2/11/2026 are of February
 
     @property

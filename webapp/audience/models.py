@@ -232,10 +232,11 @@ class Suppression(Model):
     note: Mapped[str] = mapped_column(default="", server_default="")
     created_at: Mapped[datetime]
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
+    import_id: Mapped[int | None] = mapped_column(BigInteger)  # that put it there
 
 
 class Import(Model):
-    """One uploaded CSV: first uploaded, then mapped, then run.
+    """One uploaded CSV: first uploaded, then mapped, then run. `kind`: contacts, or suppression (a list of addresses).
 
     `columns` are the names in the file, `mapping` is {"fields": […]} in the same order, `counts` is what the live page
     shows. `run_no` fences a worker that was thought dead: only the run of that number may write.
@@ -245,6 +246,7 @@ class Import(Model):
 
     id: Mapped[Id]
     filename: Mapped[str]
+    kind: Mapped[str] = mapped_column(default="contacts", server_default="contacts")
     size: Mapped[Big]
     status: Mapped[str] = mapped_column(
         default="uploaded"

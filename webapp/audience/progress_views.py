@@ -1,5 +1,6 @@
 """What an import's page shows while it runs and afterwards, also as the live fragment."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import render_template
@@ -32,20 +33,20 @@ def dashboard(import_id: int) -> dict[str, Any]:
         "by": db.session.scalar(select(User.name).where(User.id == found.created_by_id)),
         "counts": counts,
         "pace": pace(found),
-        "sums": sums(counts) if found.status == "done" else [],
+        "sums": sums(counts, kind=found.kind) if found.status == "done" else [],
         "undo": undoing.is_possible(found, at=clock.now()),
         "undone": undone(counts.get("undone")),
         "reasons": [(told(code)[0], count) for code, count in imports.reject_reasons(import_id)],
         "rejects": [(one, _given(found, one), *told(one.reason)) for one in imports.rejects(import_id, limit=SHOWN)],
         "titles": uploads.titles(found.columns),
-        "goes_to": [goes_to(name) for name in found.mapping.get("fields", [])],
+        "goes_to": [goes_to(name, imports.fields_of(found)) for name in found.mapping.get("fields", [])],
         "attribute_keys": columns.keys_of(found.columns, found.mapping.get("fields", [])),
     }
 
 
-def goes_to(field: str) -> LazyString | str:
+def goes_to(field: str, fields: Mapping[str, LazyString]) -> LazyString | str:
     """Return the words for what a column goes to."""
-    return FIELDS["attribute"] if columns.is_attribute(field) else FIELDS.get(field, field)
+    return FIELDS["attribute"] if columns.is_attribute(field) else fields.get(field, field)
 
 
 def pace(found: Import) -> dict[str, float | None]:
@@ -68,8 +69,16 @@ def _given(found: Import, one: Any) -> str:
     return (found.separator or ",").join(one.row)[:80]
 
 
-def sums(counts: dict[str, Any]) -> list[str]:
+def sums(counts: dict[str, Any], *, kind: str = "contacts") -> list[str]:
     """Say how the rows of the file add up, and what else came of them."""
+    if kind == "suppression":
+        return [
+            gettext(
+                "%(rows)s rows = %(created)s new + %(updated)s with a stronger cause now + %(unchanged)s on the list before "
+                "+ %(duplicates)s twice in the file + %(rejected)s rejected.",
+                **{name: number(count) for name, count in counts.items() if isinstance(count, int)},
+            )
+        ]
     names = ("rows", "created", "updated", "unchanged", "duplicates", "rejected")
     if counts.get("unknown"):
         return [
@@ -108,6 +117,7 @@ def undone(counts: dict[str, int] | None) -> list[str]:
     words = {
         "removed": _l("%(count)s contacts it had made are gone."),
         "restored": _l("%(count)s contacts have their old values back."),
+        "unblocked": _l("%(count)s entries are off the list again."),
         "unlisted": _l("%(count)s memberships of lists are taken back."),
         "untagged": _l("%(count)s tags are taken off."),
         "unsubscribed": _l("%(count)s subscriptions are taken back."),

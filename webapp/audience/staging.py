@@ -16,16 +16,19 @@ def name(import_id: int, run_no: int) -> str:
     return f"import_staging_{int(import_id)}_{int(run_no)}"
 
 
-def create(import_id: int, run_no: int) -> None:
+#: The columns of the table, by the kind of the import.
+COLUMNS = {
+    "contacts": """line integer NOT NULL, external_id text, email text, email_norm text, first_name text, last_name text,
+        language text, country text, company text, attributes jsonb NOT NULL, consent_at timestamptz,
+        opt_out boolean NOT NULL DEFAULT false, tags jsonb""",
+    "suppression": "line integer NOT NULL, email_norm text NOT NULL, cause text NOT NULL, since timestamptz, note text",
+}
+
+
+def create(import_id: int, run_no: int, *, kind: str = "contacts") -> None:
     """Create the table, in place of what an earlier run has left."""
     drop_all(import_id)
-    db.session.execute(
-        text(
-            f"CREATE UNLOGGED TABLE {name(import_id, run_no)} (line integer NOT NULL, external_id text, "
-            "email text, email_norm text, first_name text, last_name text, language text, country text, company text, "
-            "attributes jsonb NOT NULL, consent_at timestamptz, opt_out boolean NOT NULL DEFAULT false, tags jsonb)"
-        )
-    )
+    db.session.execute(text(f"CREATE UNLOGGED TABLE {name(import_id, run_no)} ({COLUMNS[kind]})"))
 
 
 def fill(

@@ -39,7 +39,7 @@ LIFTING: dict[str, LazyString] = {
     "hard_bounce": _l("When the address is known to exist again."),
 }
 ON_REQUEST = "request"  # source of what a person has asked for
-MOST_AT_ONCE = 1_000_000
+MOST_AT_ONCE = 20_000  # typed or pasted; more come as a file
 _BATCH = 5_000
 _APART = re.compile(r"[\s,;]+")
 
@@ -62,7 +62,8 @@ def suppress(emails: Iterable[str], *, cause: str, source: str, at: datetime, by
         text(
             """INSERT INTO suppression AS s (email_norm, cause, source, created_at, created_by_id)
             SELECT key, :cause, :source, :at, :by FROM unnest(CAST(:keys AS text[])) AS key
-            ON CONFLICT (email_norm) DO UPDATE SET cause = :cause, source = :source, created_at = :at, created_by_id = :by
+            ON CONFLICT (email_norm) DO UPDATE SET cause = :cause, source = :source, created_at = :at, created_by_id = :by,
+                import_id = NULL
             WHERE array_position(:order, s.cause) > array_position(:order, :cause)
             RETURNING (xmax = 0) AS fresh"""
         ),
@@ -71,22 +72,22 @@ def suppress(emails: Iterable[str], *, cause: str, source: str, at: datetime, by
     return sum(1 for row in rows if row.fresh)
 
 
-def add(given: str, *, reason: str, by: User, at: datetime, from_file: bool = False) -> Added:
-    """Block addresses by hand, or domains written as @example.org: one or very many, apart by blanks, commas, semicolons.
-
-    Of a file, what has no @ is passed over: it is a heading, or another column.
-    """
-    words = [word.strip("\"'<>") for word in _APART.split(given) if word and ("@" in word or not from_file)]
+def add(given: str, *, reason: str, by: User, at: datetime) -> Added:
+    """Block addresses by hand, or domains written as @example.org: one or many, apart by blanks, commas, semicolons."""
+    words = [word.strip("\"'<>") for word in _APART.split(given) if word]
     if not words:
         raise Invalid(_l("Write at least one address."), field="addresses")
     if len(words) > MOST_AT_ONCE:
-        raise Invalid(_l("At most %(count)s addresses at once.", count=MOST_AT_ONCE), field="addresses")
+        raise Invalid(
+            _l("At most %(count)s addresses at once: choose a file instead.", count=MOST_AT_ONCE), field="addresses"
+        )
     good, refused, new = set[str](), list[str](), 0
     for batch in _batches(words):
         keys = {word: key_of(word) for word in batch}
         refused += [word for word, key in keys.items() if key is None]
         fresh = {key for key in keys.values() if key} - good
-        new += suppress(sorted(fresh), cause="manual", source=reason, at=at, by=by)
+        gone = erased.among(sorted(fresh))  # are on the list, by their mark
+        new += suppress(sorted(fresh - gone), cause="manual", source=reason, at=at, by=by)
         good |= fresh
     if not good:
         raise Invalid(_l("None of this is an address."), field="addresses")
@@ -100,6 +101,11 @@ def key_of(word: str) -> str | None:
         return addresses.key(word)
     key = addresses.key(f"all{word}")
     return key.removeprefix("all") if key else None
+
+
+def why(word: str) -> str:
+    """Return the code of why this is neither an address nor a domain."""
+    return addresses.check(f"all{word}" if word.startswith("@") else word).reason or "syntax"
 
 
 def _batches(words: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -1,18 +1,22 @@
-"""The suppression list: searching, one entry with its reasons, adding one or a million, removing, export."""
+"""The suppression list: searching, one entry with its reasons, adding some or a file of them, removing, export."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from flask import Blueprint, flash, render_template, request, url_for
 from sqlalchemy.orm import Session
+from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
 
 from webapp import clock
 from webapp.accounts import audit
 from webapp.accounts.models import User
 from webapp.accounts.rights import Right
-from webapp.audience import suppression
+from webapp.audience import suppression, uploads
 from webapp.audience.forms import ReasonForm, SuppressForm
+from webapp.audience.merging import Wishes
+from webapp.audience.models import Import
 from webapp.db import db
 from webapp.errors import Invalid
 from webapp.web.csv import csv_response
@@ -58,7 +62,13 @@ def entry(suppression_id: int) -> str:
         told = ngettext("Mail to one contact", "Mail to %(count)s contacts", reached, count=number(reached))
         stops = told if reached else gettext("Nobody just now: no contact has this address.")
     who = db.session.get(User, found.created_by_id) if found.created_by_id else None
-    facts = {"entry": found, "stops": stops, "who": who.name if who else None}
+    file = db.session.get(Import, found.import_id) if found.import_id else None
+    facts = {
+        "entry": found,
+        "stops": stops,
+        "who": who.name if who else None,
+        "file": file.filename if file else None,
+    }
     return render_template("audience/suppression_entry.html", **facts, **WORDS)
 
 
@@ -71,10 +81,10 @@ def add() -> Response | str:
         return render_template("audience/suppression_add.html", form=form)
     try:
         if form.validate():
-            uploaded = form.file.data.read() if form.file.data else b""
-            given = _text(uploaded) if uploaded else form.addresses.data or ""
             reason = form.reason.data or ""
-            added = suppression.add(given, reason=reason, by=person(), at=clock.now(), from_file=bool(uploaded))
+            if form.file.data:
+                return _uploaded(form.file.data, reason)
+            added = suppression.add(form.addresses.data or "", reason=reason, by=person(), at=clock.now())
             _tell(added)
             return go(url_for("suppression.index"))
     except Invalid as problem:
@@ -82,11 +92,11 @@ def add() -> Response | str:
     return shown_again("audience/suppression_add.html", form=form)
 
 
-def _text(uploaded: bytes) -> str:
-    try:
-        return uploaded.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return uploaded.decode("latin-1")
+def _uploaded(file: FileStorage, source: str) -> Response:
+    """Keep the file; its columns are looked at on the page of the import."""
+    found = uploads.receive(file.stream, filename=file.filename or "", by=person(), at=clock.now(), kind="suppression")
+    found.options = asdict(Wishes(source=source))
+    return go(url_for("imports.show", import_id=found.id))
 
 
 def _tell(added: suppression.Added) -> None:
@@ -126,7 +136,7 @@ def export() -> Response:
     def rows() -> Iterator[list[Any]]:
         with Session(engine) as session:
             for one in session.scalars(query.execution_options(yield_per=1000)):
-                yield [one.email_norm, one.cause, one.source, one.created_at.isoformat()]
+                yield [one.email_norm, one.cause, one.source, one.created_at.isoformat(), one.note]
 
     audit.record("suppression-exported", by=person(), at=clock.now())
-    return csv_response("suppression", ["email", "cause", "source", "created_at"], rows())
+    return csv_response("suppression", ["email", "cause", "source", "created_at", "note"], rows())

@@ -7,7 +7,7 @@ from sqlalchemy import delete, exists, func, select, text
 
 from webapp.accounts import audit
 from webapp.accounts.models import User
-from webapp.audience import enlisting, history, imports
+from webapp.audience import blocklist, enlisting, history, imports
 from webapp.audience.merging import BEFORE, LOCK, MEMORY
 from webapp.audience.models import Consent, Contact, ContactTag, Import, ImportBefore, ListMember, Subscription
 from webapp.db import db
@@ -47,15 +47,20 @@ def run(import_id: int, *, at: datetime) -> bool:
     found = db.session.scalars(query).one_or_none()
     if found is None:
         return False
-    _run("SELECT pg_advisory_xact_lock(:lock)", lock=LOCK)
-    _run(f"SET LOCAL work_mem = '{MEMORY}'")
-    told = _leave(found) | {"restored": _restore(found)}
-    told["removed"] = _remove(found)
-    forget(import_id)
+    told = {"unblocked": blocklist.undo(found.id)} if found.kind == "suppression" else _take_back(found)
     found.counts = {**found.counts, "undone": told}
     found.status, found.finished_at = "undone", at
     announce("import", import_id)
     return True
+
+
+def _take_back(found: Import) -> dict[str, int]:
+    _run("SELECT pg_advisory_xact_lock(:lock)", lock=LOCK)
+    _run(f"SET LOCAL work_mem = '{MEMORY}'")
+    told = _leave(found) | {"restored": _restore(found)}
+    told["removed"] = _remove(found)
+    forget(found.id)
+    return told
 
 
 def sweep(*, at: datetime) -> int:

@@ -10,7 +10,7 @@ from typing import IO
 from sqlalchemy import insert, select
 
 from webapp.accounts.models import User
-from webapp.audience import columns, dates, unpacking
+from webapp.audience import blocklist, columns, dates, unpacking
 from webapp.audience.csvfile import ENCODINGS, SEPARATORS, Block, Encodings, blocks_of, guess, lines_of, rows_of
 from webapp.audience.models import Attribute, Import, ImportPart
 from webapp.audience.rows import MAX_COLUMNS, clean
@@ -44,9 +44,11 @@ class Preview:
         return list(found)[:count]
 
 
-def receive(file: IO[bytes], *, filename: str, by: User, at: datetime) -> Import:
+def receive(file: IO[bytes], *, filename: str, by: User, at: datetime, kind: str = "contacts") -> Import:
     """Store an uploaded file; find out how it is written and what its columns mean."""
-    found = Import(filename=_last_part(filename), size=0, created_at=at, created_by_id=by.id, status="uploaded")
+    found = Import(
+        filename=_last_part(filename), kind=kind, size=0, created_at=at, created_by_id=by.id, status="uploaded"
+    )
     db.session.add(found)
     db.session.flush()
     seen = Encodings()
@@ -77,10 +79,14 @@ def understand(found: Import) -> None:
     names = seen.names if found.header else [""] * len(seen.names)
     known = _remembered(found) if found.header else None
     found.mapping = {
-        "fields": _still_there(known.mapping["fields"]) if known else columns.guess(names, seen.rows, _attributes()),
+        "fields": _still_there(known.mapping["fields"]) if known else _guess(found.kind, names, seen.rows),
         "remembered": known.id if known else None,
         "month_first": dates.month_comes_first(cell for row in seen.rows for cell in row),
     }
+
+
+def _guess(kind: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return blocklist.guess(names, rows) if kind == "suppression" else columns.guess(names, rows, _attributes())
 
 
 def _attributes() -> dict[str, str]:
@@ -100,7 +106,11 @@ def _still_there(fields: Sequence[str]) -> list[str]:
 def _remembered(found: Import) -> Import | None:
     """Return the last import of a file with the same columns: what was chosen for them then fits now."""
     query = select(Import).where(
-        Import.id != found.id, Import.columns == found.columns, Import.run_no > 0, Import.header
+        Import.id != found.id,
+        Import.kind == found.kind,
+        Import.columns == found.columns,
+        Import.run_no > 0,
+        Import.header,
     )
     return db.session.scalars(query.order_by(Import.id.desc()).limit(1)).first()
 

@@ -1,0 +1,178 @@
+"""A file of addresses that are never to be written to: what its columns mean, how its rows are checked and merged."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import text
+
+from webapp.audience import columns, dates, suppression
+from webapp.audience.checking import Staged
+from webapp.audience.column_names import FIELD_OF
+from webapp.audience.csvfile import Block
+from webapp.audience.merging import MEMORY, Merged, Wishes
+from webapp.audience.rows import Plan, Refused, clean
+from webapp.db import db
+from webapp.errors import Invalid
+from webapp.words import LazyString, _l
+
+LOCK = 7_362_013  # one merge at a time
+MAX_NOTE = 300
+
+#: What a column can go to; "ignore" may be chosen for many, each other field for one.
+FIELDS: dict[str, LazyString] = {
+    "email": _l("Address or domain"),
+    "cause": _l("Cause"),
+    "since": _l("Date"),
+    "note": _l("Note"),
+    "ignore": _l("Do not import"),
+}
+#: Causes that a file may have; what was erased is known by its mark only.
+CAUSES = [cause for cause in suppression.CAUSES if cause != "erased"]
+
+_NAMES = {
+    "email": "address recipient domain emailordomain suppressedemail",
+    "cause": "cause type status suppressiontype suppressionreason event arsak orsak oorzaak grund bouncetype",
+    "since": "created createdat since date dato datum timestamp addedat dateadded blockedat suppressedat unsubtime cleantime "
+    "unsubscribedat bouncedat addedtime sidan siden sinds",
+    "note": "note notes comment detail details description reason merknad anmarkning opmerking unsubreason message",
+}
+_FIELD_OF = {name: field for field, names in _NAMES.items() for name in names.split()}
+_WORDS = {
+    "complaint": "complaint complained spam spamreport spamcomplaint abuse junk klage",
+    "unsubscribed": "unsubscribed unsubscribe globalunsubscribe optout optedout avmeldt avregistrerad uitgeschreven afgemeld",
+    "hard_bounce": "hardbounce hardbounced hard bounce bounced cleaned invalid unreachable permanent invalidemail",
+    "manual": "manual blocked blocklisted blacklisted admin suppressed blockedbyhand",
+}
+_CAUSE_OF = {word: cause for cause, words in _WORDS.items() for word in words.split()}
+_EPOCH = re.compile(r"\d{10}")
+
+
+def guess(names: Sequence[str], samples: Sequence[Sequence[str]]) -> list[str]:
+    """Return the field of each column; what is not known is not imported."""
+    found = [
+        "email" if FIELD_OF.get(folded) == "email" else _FIELD_OF.get(folded, "ignore")
+        for folded in map(columns.fold, names)
+    ]
+    for at, field in enumerate(found):
+        cells = [row[at].strip() for row in samples if at < len(row) and row[at].strip()]
+        if field in {"cause", "note"} and cells:  # "reason" is the one here and the other there
+            known = sum(1 for cell in cells if cause_of(cell)) * 2 > len(cells)
+            found[at] = "cause" if known else "note"
+        elif field == "ignore" and "email" not in found and cells and all("@" in cell for cell in cells):
+            found[at] = "email"
+    return [field if field == "ignore" or found.index(field) == at else "ignore" for at, field in enumerate(found)]
+
+
+def expect(wishes: Wishes) -> None:
+    """Raise Invalid for choices that cannot be."""
+    if not wishes.source:
+        raise Invalid(_l("Say where this list comes from."), field="source")
+    if wishes.cause not in CAUSES:
+        raise Invalid(_l("Choose one of the list."), field="cause")
+
+
+def cause_of(cell: str) -> str | None:
+    """Return the cause that a word of another tool stands for."""
+    return _CAUSE_OF.get(columns.fold(cell))
+
+
+@lru_cache(maxsize=10_000)
+def _since(cell: str, *, month_first: bool | None) -> str:
+    """Return the moment of a date, or of seconds since 1970, "" when it is neither."""
+    if _EPOCH.fullmatch(cell):
+        return datetime.fromtimestamp(int(cell), UTC).isoformat()
+    found = dates.moment(cell, month_first=month_first)
+    return found.isoformat() if found else ""
+
+
+@dataclass(frozen=True)
+class Checker:
+    """Checks blocks of one file; only an address that is none keeps a row out. `cause` is that of rows which do not say."""
+
+    plan: Plan
+    cause: str
+    is_erased: Callable[[str], bool] | None = None
+
+    def columns(self) -> list[str]:
+        """Return the columns of the staging table that `check` fills, in its order."""
+        return ["line", "email_norm", "cause", "since", "note"]
+
+    def check(self, block: Block) -> Staged:
+        """Check a block; empty rows are left out."""
+        refused = [Refused(row.line, None, row.problem or "quote", row.cells) for row in block.broken]
+        lines = list[str]()
+        for line, row in zip(block.lines, block.rows, strict=True):
+            if not any(map(str.strip, row)):
+                continue
+            key = suppression.key_of(self._cell(row, "email").strip("<>"))
+            reason = None if key else suppression.why(self._cell(row, "email"))
+            if key and self.is_erased and self.is_erased(key):
+                reason = "erased"
+            if reason:
+                refused.append(Refused(line, self.plan.names[self.plan.places["email"]] or None, reason, row))
+            else:
+                lines.append("\t".join((str(line), key or "", *self._rest(row))) + "\n")
+        return Staged("".join(lines), len(lines), refused)
+
+    def _rest(self, row: Sequence[str]) -> tuple[str, str, str]:
+        told, note = self._cell(row, "cause"), self._cell(row, "note")
+        cause = cause_of(told)
+        if told and not cause:  # what it says is kept all the same
+            note = f"{told}: {note}" if note else told
+        since = self._cell(row, "since")
+        return (
+            cause or self.cause,
+            since and _since(since, month_first=self.plan.month_first),
+            note[:MAX_NOTE].replace("\\", "\\\\"),
+        )
+
+    def _cell(self, row: Sequence[str], field: str) -> str:
+        at = self.plan.places.get(field, -1)
+        return clean(row[at]) if 0 <= at < len(row) else ""
+
+
+def merge(staging: str, *, import_id: int, source: str, by_id: int | None, at: datetime) -> Merged:
+    """Merge the table `staging` into the list; of several rows of an address, and of what stands there already, the strongest cause stays."""
+    _run("SELECT pg_advisory_xact_lock(:lock)", lock=LOCK)
+    _run(f"SET LOCAL work_mem = '{MEMORY}'")
+    _run("DROP TABLE IF EXISTS pg_temp.strongest")
+    found = Merged()
+    rows = int(_run(f"SELECT count(*) FROM {staging}").scalar_one())
+    one_each = _run(
+        f"""CREATE TEMP TABLE strongest ON COMMIT DROP AS SELECT DISTINCT ON (email_norm) * FROM {staging}
+        ORDER BY email_norm, array_position(CAST(:causes AS text[]), cause), line""",
+        causes=list(suppression.CAUSES),
+    )
+    found.duplicates = rows - one_each.rowcount
+    counts = _run(
+        """WITH done AS (
+            INSERT INTO suppression AS s (email_norm, cause, source, note, created_at, created_by_id, import_id)
+            SELECT email_norm, cause, :source, coalesce(note, ''), coalesce(since, :at), :by_id, :import_id FROM strongest
+            ORDER BY email_norm
+            ON CONFLICT (email_norm) DO UPDATE SET cause = excluded.cause, source = excluded.source, note = excluded.note,
+                created_at = excluded.created_at, created_by_id = excluded.created_by_id, import_id = NULL
+            WHERE array_position(CAST(:causes AS text[]), s.cause) > array_position(CAST(:causes AS text[]), excluded.cause)
+            RETURNING (xmax = 0) AS fresh)
+        SELECT count(*) FILTER (WHERE fresh) AS new, count(*) FILTER (WHERE NOT fresh) AS stronger FROM done""",
+        causes=list(suppression.CAUSES),
+        source=source,
+        at=at,
+        by_id=by_id,
+        import_id=import_id,
+    ).one()
+    found.created, found.updated = counts.new, counts.stronger
+    found.unchanged = one_each.rowcount - counts.new - counts.stronger
+    return found
+
+
+def undo(import_id: int) -> int:
+    """Take off the list what an import has put there, unless a stronger cause has come since; return how many."""
+    return int(_run("DELETE FROM suppression WHERE import_id = :import_id", import_id=import_id).rowcount)
+
+
+def _run(statement: str, **values: Any) -> Any:
+    return db.session.execute(text(statement), values)
