@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from tests.fixtures import T0
-from webapp.audience import erased, importing, imports, undoing, uploads
+from webapp.audience import erased, erasure, importing, imports, undoing, uploads
 from webapp.audience.merging import Wishes
 from webapp.audience.models import (
     Attribute,
@@ -196,8 +196,25 @@ def test_an_erased_address_does_not_come_back_by_a_file(take, marketer):
         suppressed = Suppression(email_norm=erased.digest("ola@x.no"), cause="erased", created_at=T0)
         db.session.add(suppressed)
     found = take("email\nOla@X.no\nkari@x.no\n")
-    assert [(one.line, one.reason) for one in imports.rejects(found.id, limit=10)] == [(2, "erased")]
+    assert [(one.line, one.reason, one.row) for one in imports.rejects(found.id, limit=10)] == [(2, "erased", [])]
     assert db.session.scalars(select(Contact.email_norm)).all() == ["kari@x.no"]
+
+
+def test_somebody_erased_while_a_file_is_read_does_not_come_back_by_it(take, marketer, monkeypatch):
+    take("email\nola@x.no\n")
+    ola = db.session.scalar(select(Contact).where(Contact.email_norm == "ola@x.no"))
+    merge = importing._merge
+
+    def erase_first(*args, **options):
+        with transaction():
+            erasure.erase(ola, by=marketer, at=T0)
+        merge(*args, **options)
+
+    monkeypatch.setattr(importing, "_merge", erase_first)
+    found = take("email,name\nkari@x.no,Kari\nOla@x.no,Ola\n")
+    assert [(one.line, one.reason, one.row) for one in imports.rejects(found.id, limit=10)] == [(3, "erased", [])]
+    assert db.session.scalars(select(Contact.email_norm)).all() == ["kari@x.no"]
+    assert found.counts["rows"] == 2
 
 
 def zipped(**files):

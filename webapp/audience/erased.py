@@ -7,7 +7,7 @@ key, trying all likely addresses tells nothing.
 import hmac
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from webapp import settings
 from webapp.audience.models import Suppression
@@ -41,6 +41,11 @@ def checker() -> Callable[[str], bool] | None:
     kept = set(db.session.scalars(select(Suppression.email_norm).where(Suppression.cause == "erased")))
     key = _key()
     return (lambda email: _digest(key, email) in kept) if kept else None
+
+
+def latest() -> int:
+    """Return a number that grows with each address that is erased."""
+    return db.session.scalar(select(func.max(Suppression.id)).where(Suppression.cause == "erased")) or 0
 
 
 def _key() -> bytes:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from sqlalchemy import delete
 
-from webapp.audience import blocklist, imports, staging, uploads
+from webapp.audience import blocklist, departing, erased, imports, staging, uploads
 from webapp.audience.checking import Checker, Staged
 from webapp.audience.csvfile import Block
 from webapp.audience.enlisting import TooManyTagsError
@@ -67,9 +67,10 @@ def run(import_id: int, *, clock: Clock) -> bool:
             return False
         staging.create(import_id, run_no, kind=imports.get(import_id).kind)
         db.session.execute(delete(ImportReject).where(ImportReject.import_id == import_id))
+        erased_before = erased.latest()
     try:
         counts = _read(import_id, run_no, clock)
-        _merge(import_id, run_no, counts, clock)
+        _merge(import_id, run_no, counts, clock, erased_before=erased_before)
     except TooManyTagsError:
         with transaction():
             imports.fail(import_id, run_no=run_no, problem="tags", at=clock())
@@ -138,13 +139,17 @@ def _check(checker: Checks, blocks: Iterator[Block]) -> list[Staged]:
         gc.enable()
 
 
-def _merge(import_id: int, run_no: int, counts: dict[str, Any], clock: Clock) -> None:
+def _merge(import_id: int, run_no: int, counts: dict[str, Any], clock: Clock, *, erased_before: int) -> None:
     """Merge what is staged: all of it or, when it was cancelled meanwhile, nothing."""
     with transaction():
         imports.hold(import_id, run_no=run_no)
+        departing.wait()  # nobody is erased from here to the end
         found = imports.get(import_id)
+        looks = found.kind == "contacts" and erased.latest() > erased_before
+        late = staging.take_erased(import_id, run_no) if looks else []
         plan, at = imports.plan_of(found), clock()
         merged = _merged(found, plan, staging.name(import_id, run_no), at)
+        merged.rejects |= dict.fromkeys(late, "erased")
         if merged.rejects:
             _refuse_late(found, plan, merged.rejects)
         staging.drop_all(import_id)
@@ -163,14 +168,17 @@ def _merged(found: Import, plan: Plan, table: str, at: datetime) -> Merged:
 
 def _refuse_late(found: Import, plan: Plan, reasons: Mapping[int, str]) -> None:
     """Refuse rows that only the merge could tell; they are read once more, for the rejects hold them as they were."""
-    column = plan.names[plan.places["external_id"]]
     for block in uploads.read(found, counted=[0]):
         late = [
-            Refused(line, column, reasons[line], cells)
+            Refused(line, _column_of(reasons[line], plan), reasons[line], cells)
             for line, cells in zip(block.lines, block.rows, strict=True)
             if line in reasons
         ]
         staging.refuse(found.id, rows=late)
+
+
+def _column_of(reason: str, plan: Plan) -> str:
+    return plan.names[plan.places["email" if reason == "erased" else "external_id"]]
 
 
 def _result(counts: Mapping[str, Any], merged: Merged) -> dict[str, Any]:

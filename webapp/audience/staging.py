@@ -7,6 +7,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 from sqlalchemy import text
 
+from webapp.audience import erased
 from webapp.audience.rows import Refused
 from webapp.db import db, driver
 
@@ -51,8 +52,22 @@ def refuse(import_id: int, *, rows: Sequence[Refused]) -> None:
     ):
         copy.set_types(["int8", "int4", "text", "text", "jsonb"])
         for row in rows:
-            cells = [cell.replace("\0", "") for cell in row.cells]
+            # Of somebody who was erased, nothing is kept but where they stood.
+            cells = [] if row.reason == "erased" else [cell.replace("\0", "") for cell in row.cells]
             copy.write_row((import_id, row.line, row.column, row.reason, Jsonb(cells)))
+
+
+def take_erased(import_id: int, run_no: int) -> list[int]:
+    """Take out the rows of people who were erased since they were staged; return their lines."""
+    is_erased = erased.checker()
+    if is_erased is None:
+        return []
+    table = name(import_id, run_no)
+    query = text(f"SELECT line, email_norm FROM {table} WHERE email_norm IS NOT NULL")
+    rows = db.session.execute(query, execution_options={"yield_per": 10_000})
+    lines = [line for line, email_norm in rows if is_erased(email_norm)]
+    db.session.execute(text(f"DELETE FROM {table} WHERE line = ANY(:lines)"), {"lines": lines})
+    return lines
 
 
 def drop(import_id: int, run_no: int) -> None:
