@@ -142,6 +142,24 @@ def test_what_the_database_finds_agrees_with_a_plain_reading_of_the_rule(people,
         assert found == {one.id for one in db.session.scalars(select(Contact)) if holds(tree, one, facts)}, tree
 
 
+def test_days_of_attributes_are_found_behind_and_ahead_of_now(people, user):
+    today = db.session.scalar(select(func.now())).date()
+    with transaction():
+        for days in (-400, -3, -1, 0, 1, 7, 8, 400):
+            db.session.add(Contact(email=f"d{days}@x.example", attributes={"ends": str(today + timedelta(days=days))}))
+        attribute_names.keep(["ends"])
+
+    def found(op, days):
+        tree = checked(every(cond("attribute", "ends", op, str(days))), by=user)
+        emails = db.session.scalars(select(Contact.email).where(expression(tree)))
+        return sorted(int(email[1:].partition("@")[0]) for email in emails)
+
+    assert found("within", 3) == [-3, -1, 0]
+    assert found("older", 3) == [-400]
+    assert found("soon", 7) == [0, 1, 7]
+    assert found("later", 7) == [8, 400]
+
+
 @pytest.mark.parametrize("value", ["'; DROP TABLE contact; --", "%", "_", "\\", ":x", "%(x)s", '"', "NO' OR '1'='1"])
 def test_what_is_typed_never_becomes_sql(people, user, value):
     for op in ("is", "contains", "starts"):
@@ -172,6 +190,7 @@ def test_what_is_typed_never_becomes_sql(people, user, value):
         every(cond("date", "created_at", "before", "2026-02-31")),
         every(cond("date", "created_at", "within", "0")),
         every(cond("field", "country", "is", "a\nb")),
+        every(cond("field", "country", "is", "half a sign \ud83d")),
         {"join": ["all"], "of": [cond("field", "country", "empty")]},
         {"join": "all", "of": {"0": cond("field", "country", "empty")}},
         {"join": "all", "of": ["x"] * 100_000},
@@ -360,3 +379,15 @@ def test_a_segment_is_built_without_script_counted_and_deleted(people, as_role):
     assert client.post(f"/segments/{found.id}/edit", data={**whole, "name": "Nord", "act": "save"}).status_code == 303
     assert client.post(f"/segments/{found.id}/delete").status_code == 303
     assert db.session.scalar(select(func.count()).select_from(Segment)) == 0
+
+
+def test_more_conditions_than_a_segment_may_have_are_refused_and_none_is_left_out(as_role):
+    client = as_role("Administrator")
+    form = {"name": "Big", "node": ["0"] + [f"0.{number}" for number in range(70)], "0:join": "all", "act": "save"}
+    for number in range(70):
+        form |= {f"0.{number}:about": "field:country", f"0.{number}:op": "is_not", f"0.{number}:value": f"X{number}"}
+    answer = client.post("/segments/new", data=form)
+    assert answer.status_code == 422
+    assert "too many conditions" in answer.text
+    assert 'value="X69"' in answer.text
+    assert db.session.scalar(select(Segment)) is None

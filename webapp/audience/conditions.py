@@ -16,6 +16,8 @@ from webapp.words import LazyString, _l
 LONGEST = 200
 MOST = 100_000
 NUMBER = re.compile(r"-?\d{1,15}([.,]\d{1,6})?", re.ASCII)
+#: Control characters, and halves of characters that no encoding can write.
+UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 WHOLE = re.compile(r"\d{1,6}", re.ASCII)
 
 Choices = Sequence[tuple[str, str]]
@@ -72,7 +74,7 @@ def value_of(typed: Any, *, takes: str) -> Any:
     typed = str(typed).strip() if isinstance(typed, str | int | float) else ""
     if not typed:
         raise Invalid(_l("Fill in the value."))
-    if len(typed) > LONGEST or any(ord(sign) < 32 or ord(sign) == 127 for sign in typed):
+    if len(typed) > LONGEST or UNWRITABLE.search(typed):
         raise Invalid(_l("This must be one line of at most %(most)s characters.", most=LONGEST))
     return _READERS[takes](typed)
 

@@ -42,6 +42,11 @@ DATE = {
     "within": Operator(words=_l("is in the last (days)"), takes="whole"),
     "older": Operator(words=_l("is longer ago than (days)"), takes="whole"),
 }
+#: What only makes sense for days that may lie ahead, such as the end of a contract.
+AHEAD = {
+    "soon": Operator(words=_l("is in the next (days)"), takes="whole"),
+    "later": Operator(words=_l("is further ahead than (days)"), takes="whole"),
+}
 IS_NUMBER = r"^-?[0-9]{1,15}([.][0-9]{1,6})?$"
 IS_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}($|[T ])"
 
@@ -101,6 +106,9 @@ def _day(day: ColumnElement[Any], operator: str, value: Any) -> ColumnElement[bo
     """Compare days as year-month-day: their order as text is that of time, and no text can fail to be read."""
     if operator in {"before", "since"}:
         return day < literal(value) if operator == "before" else day >= literal(value)
+    if operator in AHEAD:
+        until = _written(ago(-int(value)))
+        return day > until if operator == "later" else and_(day >= _written(func.now()), day <= until)
     since = _written(ago(int(value)))
     return day < since if operator == "older" else and_(day >= since, day <= _written(func.now()))
 
@@ -188,7 +196,7 @@ def provide() -> None:
     for code, words, operators, choices, expression in (
         ("field", _l("Contact"), TEXT, _named(FIELDS), _field),
         ("date", _l("Date"), DATE, _named(DATES), _moment),
-        ("attribute", _l("Attribute"), TEXT | NUMBER | DATE, _attributes, _attribute),
+        ("attribute", _l("Attribute"), TEXT | NUMBER | DATE | AHEAD, _attributes, _attribute),
         ("topic", _l("Topic"), TOPIC, _topics, _topic),
         ("consent", _l("Consent"), CONSENT, _topics, _consent),
         ("tag", _l("Tag"), TAG, _tags, _tag),

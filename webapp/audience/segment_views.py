@@ -12,7 +12,7 @@ from webapp.audience import segments
 from webapp.audience.conditions import kinds
 from webapp.audience.forms import SegmentForm
 from webapp.audience.models import Segment
-from webapp.audience.segment_tree import DEEPEST, JOINS, MOST_NODES, Node, checked
+from webapp.audience.segment_tree import DEEPEST, JOINS, Node, checked
 from webapp.errors import Invalid
 from webapp.web.forms import shown_again
 from webapp.web.htmx import go
@@ -148,7 +148,7 @@ def tree_of_form() -> Node:
     """Read the tree as it was built; each node stands in the form under its path, parents first."""
     root: Node = {"join": "all", "of": []}
     made: dict[str, Node] = {}
-    for path in request.form.getlist("node")[:MOST_NODES]:
+    for path in request.form.getlist("node"):  # all of them: too many are refused, none is left out in silence
         if not PATH.fullmatch(path) or path in made:
             continue
         node = _node_of(path)
