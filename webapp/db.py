@@ -9,10 +9,10 @@ import psycopg
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import BigInteger, DateTime, Identity, MetaData, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.event import listens_for
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -90,6 +90,18 @@ def limited(seconds: int, problem: Exception) -> Iterator[None]:
                 raise problem from None
             raise
         db.session.execute(text("SET LOCAL statement_timeout = DEFAULT"))
+
+
+@listens_for(Session, "after_begin")
+def _bound_waiting(session: Session, _transaction: object, connection: Connection) -> None:
+    """Who only looks waits for a locked table as long as `session.info["patience"]` says, in milliseconds; who writes waits."""
+    if patience := session.info.get("patience"):
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(patience)}")
+
+
+def is_locked(error: Exception) -> bool:
+    """Say whether a query has ended because somebody else held what it wanted for too long."""
+    return isinstance(getattr(error, "orig", None), psycopg.errors.LockNotAvailable)
 
 
 #: A machine that is lost without a word must not hold its locks for hours: PostgreSQL asks after it (only over TCP).

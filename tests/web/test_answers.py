@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from webapp.broker import BrokerDown
@@ -194,3 +195,15 @@ def test_the_browser_is_spoken_to_in_its_language(app, asked, language):
 
 def test_an_unknown_time_zone_falls_back(app):
     assert str(i18n._zone("Mars/Olympus")) == i18n.DEFAULT_ZONE
+
+
+def test_who_looks_at_a_locked_table_is_told_in_words_instead_of_waiting(app, as_role, monkeypatch):
+    client = as_role("Manager")
+    monkeypatch.setattr(errors, "PATIENCE", 50)
+    with create_engine(app.config["SQLALCHEMY_DATABASE_URI"], poolclass=NullPool).connect() as other:
+        other.execute(text("LOCK TABLE topic IN ACCESS EXCLUSIVE MODE"))
+        answer = client.get("/topics")
+        other.rollback()
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "This is being worked on right now" in answer.text
+    assert client.get("/topics").status_code == 200

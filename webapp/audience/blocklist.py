@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from webapp.audience import columns, dates, suppression
+from webapp.audience import addresses, columns, dates, suppression
 from webapp.audience.checking import Staged
 from webapp.audience.column_names import FIELD_OF
 from webapp.audience.csvfile import Block
@@ -75,6 +75,7 @@ def expect(wishes: Wishes) -> None:
         raise Invalid(_l("Choose one of the list."), field="cause")
 
 
+@lru_cache(maxsize=10_000)
 def cause_of(cell: str) -> str | None:
     """Return the cause that a word of another tool stands for."""
     return _CAUSE_OF.get(columns.fold(cell))
@@ -104,19 +105,28 @@ class Checker:
     def check(self, block: Block) -> Staged:
         """Check a block; empty rows are left out."""
         refused = [Refused(row.line, None, row.problem or "quote", row.cells) for row in block.broken]
-        lines = list[str]()
-        for line, row in zip(block.lines, block.rows, strict=True):
-            if not any(map(str.strip, row)):
-                continue
-            key = suppression.key_of(self._cell(row, "email").strip("<>"))
-            reason = None if key else suppression.why(self._cell(row, "email"))
-            if key and self.is_erased and self.is_erased(key):
-                reason = "erased"
-            if reason:
-                refused.append(Refused(line, self.plan.names[self.plan.places["email"]] or None, reason, row))
+        rows = [(line, row) for line, row in zip(block.lines, block.rows, strict=True) if any(map(str.strip, row))]
+        column, lines = self.plan.names[self.plan.places["email"]] or None, list[str]()
+        keys, reasons = self._keys([self._cell(row, "email").strip("<>") for _line, row in rows])
+        for at, (line, row) in enumerate(rows):
+            if at in reasons:
+                refused.append(Refused(line, column, reasons[at], row))
             else:
-                lines.append("\t".join((str(line), key or "", *self._rest(row))) + "\n")
+                lines.append("\t".join((str(line), keys[at], *self._rest(row))) + "\n")
         return Staged("".join(lines), len(lines), refused)
+
+    def _keys(self, cells: Sequence[str]) -> tuple[list[str], dict[int, str]]:
+        """Return what is kept of each address or domain, and the code of what is wrong with those that are neither."""
+        _shown, keys, reasons = addresses.check_all(cells)
+        for at in [at for at, cell in enumerate(cells) if cell.startswith("@")]:
+            keys[at] = suppression.key_of(cells[at]) or ""
+            if keys[at]:
+                reasons.pop(at, None)
+            else:
+                reasons[at] = suppression.why(cells[at])
+        if self.is_erased:
+            reasons |= {at: "erased" for at, key in enumerate(keys) if key and self.is_erased(key)}
+        return keys, reasons
 
     def _rest(self, row: Sequence[str]) -> tuple[str, str, str]:
         told, note = self._cell(row, "cause"), self._cell(row, "note")

@@ -10,11 +10,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from webapp.broker import RedisError
+from webapp.db import db, is_locked
 from webapp.errors import Problem
 from webapp.web.htmx import is_htmx
 from webapp.words import _l
 
 log = logging.getLogger(__name__)
+
+PATIENCE = 3_000  # milliseconds
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,13 @@ DATABASE_DOWN = Words(
         "Nothing is lost: what was sent is recorded, and everything goes on when the database is back. Try again in a moment."
     ),
 )
+BUSY = Words(
+    _l("This is being worked on right now"),
+    _l(
+        "A large import or an upgrade is being finished, which takes some seconds. Nothing is lost: try again in a moment."
+    ),
+    "clock",
+)
 REDIS_DOWN = Words(
     _l("The message broker (Redis) does not answer"),
     _l("Nothing is lost: it only carries news between the parts of Sendoff. Try again in a moment."),
@@ -73,8 +83,15 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(RedisError, lambda error: _down(REDIS_DOWN, error))
     for kind in (OperationalError, InterfaceError, PoolTimeout):
-        app.register_error_handler(kind, lambda error: _down(DATABASE_DOWN, error))
+        app.register_error_handler(kind, lambda error: _down(BUSY if is_locked(error) else DATABASE_DOWN, error))
     app.register_error_handler(Exception, _unexpected)
+    app.before_request(_do_not_hang)
+
+
+def _do_not_hang() -> None:
+    """Who only looks is told in words when a table is locked, instead of waiting as long as that takes."""
+    if request.endpoint != "static":
+        db.session().info["patience"] = PATIENCE if request.method in {"GET", "HEAD"} else 0
 
 
 def _problem(problem: Problem) -> Response:
