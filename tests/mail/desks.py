@@ -33,7 +33,7 @@ class Desk:
     def unsure(self, message, _error):
         self.note(message, "unsure")
 
-    def returned(self, message, _reply=None):
+    def returned(self, message, _reply=None, **_how):
         self.note(message, "returned")
 
 

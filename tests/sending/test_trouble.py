@@ -149,6 +149,19 @@ def test_messages_that_are_refused_as_if_the_relay_were_broken_fail_alone_where_
     assert delivery_of(order).state == "finished"
 
 
+def test_a_relay_that_closes_after_each_message_gets_all_of_them_at_the_first_attempt(go, monkeypatch):
+    monkeypatch.setattr("webapp.sending.troubles.PATIENCE_SECONDS", 10)
+
+    def script(conversation):
+        conversation.greet("PIPELINING")
+        conversation.serve(replies=lambda stage, _: None if stage == "mail" and conversation.messages else "")
+
+    with ScriptedServer(script) as server:
+        order = make_order(60, port=server.port, connections=4)
+        assert go(order) == "dry"
+    assert check_balance(order).sent == 60
+
+
 def test_a_small_delivery_waits_for_a_relay_that_breaks_off_in_the_middle_and_then_pauses(go, monkeypatch):
     monkeypatch.setattr("webapp.sending.troubles.PATIENCE_SECONDS", 5.0)
 

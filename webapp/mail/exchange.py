@@ -59,8 +59,11 @@ class Desk(Protocol):
     def hand(self, message: Outgoing) -> bool: ...
     def answered(self, message: Outgoing, reply: Reply, stage: Stage) -> None: ...
     def unsure(self, message: Outgoing, error: RelayError) -> None: ...
-    def returned(self, message: Outgoing, reply: Reply | None = None) -> None:
-        """It was not taken; `reply` is what its recipient was answered, if that ended the connection (421)."""
+    def returned(self, message: Outgoing, reply: Reply | None = None, *, used: bool = False) -> None:
+        """It was not taken; `reply` is what its recipient was answered, if that ended the connection (421).
+
+        `used` says that the connection had carried others before: its end need not be this one's fault.
+        """
 
 
 def wire_form(content: bytes) -> bytes:
@@ -203,13 +206,13 @@ class Exchange:
         self._unwritten.clear()
         if sending is not None:
             if unwritten > self._following:
-                self.desk.returned(sending)
+                self.desk.returned(sending, used=self.handed > 0)
             else:
                 self.desk.unsure(sending, error)
         if ready is not None:
-            self.desk.returned(ready)
+            self.desk.returned(ready, used=self.handed > 0)
         if coming is not None:
-            self.desk.returned(coming, error.reply if error.of_recipient else None)
+            self.desk.returned(coming, error.reply if error.of_recipient else None, used=self.handed > 0)
 
     # --- answers ---
 

@@ -53,13 +53,17 @@ class Desk:
     def unsure(self, message: Outgoing, error: RelayError) -> None:
         self._tell(message.key, Outcome.UNCONFIRMED, detail=error.text, noted=False)
 
-    def returned(self, message: Outgoing, reply: Reply | None = None) -> None:
+    def returned(self, message: Outgoing, reply: Reply | None = None, *, used: bool = False) -> None:
         item: Item = message.key
         if reply is not None:
             detail = f"{reply.status} {reply.text}".strip()
             self._pacer.told(item.domain, Kind.RELAY, code=reply.code, text=detail)
             if self._pacer.by_domain:
                 self._weather.refused(f"{reply.code} {detail}", domain=item.domain)
+        if used and reply is None:  # some relays close after so many messages
+            item.returns -= 1
+            self._take_back(item)
+            return
         of_domain = reply is not None and self._pacer.by_domain
         breaks_all = not of_domain and self._weather.breaks_all(item.row.seq)
         if item.returns < _RETURNS or breaks_all:  # the run judges how long that goes on

@@ -76,8 +76,8 @@ class Fate:
         del message
         self.detail = error.text
 
-    def returned(self, message: Outgoing, reply: Reply | None = None) -> None:
-        del message, reply
+    def returned(self, message: Outgoing, reply: Reply | None = None, *, used: bool = False) -> None:
+        del message, reply, used
 
 
 def send_one(ready: Ready) -> Fate:
