@@ -44,7 +44,7 @@ def _work_on(delivery_id: int, slot: int) -> str:
     if ending in {"time", "switched"}:
         if turn.next is not None:
             queue.push("send.turn", turn.next, place, first=True)
-        queue.push("send.deliver", delivery_id, place)
+        sweeping.ask(delivery_id, slot=place)
     return ending
 
 

@@ -56,6 +56,14 @@ def push(name: str, *args: Any, unique: str | None = None, first: bool = False) 
         log.warning("Could not queue %s%s: %s", name, args, error)
 
 
+def waiting(queue_name: str) -> int:
+    """Return how many jobs wait in a queue; 0 when Redis does not know."""
+    try:
+        return Queue(queue_name, connection=broker.quick(), serializer="json").count
+    except broker.RedisError:
+        return 0
+
+
 def without_worker() -> list[str]:
     """Name the queues that no living worker looks after."""
     connection = broker.client()

@@ -26,7 +26,7 @@ def go(database, tmp_path, monkeypatch):
     """Run a sending job for a delivery from a given moment on, with little patience."""
     monkeypatch.setattr("webapp.sending.troubles.PATIENCE_SECONDS", 0.2)
 
-    def run(order, *, at=T0, seconds=30.0):
+    def run(order, *, at=T0, seconds=30.0, hurried=False):
         begun = time.monotonic()
 
         def clock():
@@ -36,7 +36,10 @@ def go(database, tmp_path, monkeypatch):
             job = work.load(order.delivery_id, at=clock())
         if job is None:
             return "nothing"
-        ending = Run(job, Terms(clock=clock, journal=tmp_path, worker="test", seconds=seconds)).go()
+        terms = Terms(clock=clock, journal=tmp_path, worker="test", seconds=seconds)
+        if hurried:
+            terms.least_seconds, terms.hurried = 0.0, lambda: True
+        ending = Run(job, terms).go()
         if ending == "dry":
             with transaction():
                 work.finish(order.delivery_id, at=clock())
@@ -109,6 +112,13 @@ def test_a_relay_without_the_encryption_that_was_chosen_pauses_at_once(go):
         order = make_order(5, port=server.port, security="starttls")
         assert go(order) == "trouble"
     assert has_paused(order, "relay_tls", 5)
+
+
+def test_a_delivery_over_a_relay_that_is_away_pauses_although_others_wait_for_the_process(go, monkeypatch):
+    monkeypatch.setattr("webapp.sending.troubles.PATIENCE_SECONDS", 2.5)  # longer than until others are asked about
+    order = make_order(5, port=closed_port())
+    assert go(order, hurried=True) == "trouble"
+    assert has_paused(order, "relay_unreachable", 5)
 
 
 def test_a_relay_that_keeps_breaking_off_pauses(go):

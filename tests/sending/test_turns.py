@@ -1,6 +1,7 @@
 """Which delivery a sending process works on, and when it leaves one for another."""
 
 import pytest
+from rq import Queue
 
 from tests.fixtures import T0
 from tests.sending.orders import make_order
@@ -39,6 +40,50 @@ def test_a_higher_priority_takes_the_processes_and_a_lower_one_still_gets_a_slic
     assert better_place([MILLION, low], own=1, seconds=31) == 3
 
 
+def test_equals_have_their_turns_one_after_the_other_however_many_there_are():
+    served = dict.fromkeys(range(1, 6), 0.0)
+    at_work, order = [1, 2], []
+    for moment in range(1, 11):
+        leaving = at_work.pop(0)
+        waiting = [
+            Due(number, 2, 900_000, int(number in {leaving, *at_work}), served=since)
+            for number, since in served.items()
+        ]
+        following = better_place(waiting, own=leaving, seconds=6)
+        assert following is not None
+        served[leaving] = float(moment)
+        at_work.append(following)
+        order.append(following)
+    assert order == [3, 4, 5, 1, 2, 3, 4, 5, 1, 2]
+
+
+def test_a_turn_begins_with_the_first_question_not_while_the_process_makes_ready(two, monkeypatch):
+    large, _small = two
+    now = [100.0]
+    monkeypatch.setattr(turns.time, "monotonic", lambda: now[0])
+    asked = []
+    monkeypatch.setattr(turns, "better_place", lambda *_, own, seconds: asked.append(seconds))  # noqa: ARG005
+    turn = Turn(large.delivery_id)
+    now[0] += 20
+    turn.is_over()
+    now[0] += 3
+    turn.is_over()
+    assert asked == [0.0, 3.0]
+
+
+def test_no_more_jobs_wait_than_are_of_use(two, monkeypatch):
+    large, _small = two
+    queue = Queue("send", connection=broker.client(), serializer="json")
+    sweep.wake(large.delivery_id)
+    sweep.wake(large.delivery_id)
+    assert queue.count == settings.current().workers_send
+    monkeypatch.setattr(sweep, "ENOUGH_QUEUED", 2)
+    for slot in range(settings.current().workers_send):
+        sweep.unqueue(large.delivery_id, slot=slot)
+    sweep.wake(large.delivery_id)
+    assert queue.count == settings.current().workers_send
+
+
 def test_nobody_goes_where_nobody_more_is_of_use():
     full = Due(2, 1, 900_000, 2, full=True)
     assert better_place([MILLION, full], own=1, seconds=60) is None
@@ -74,6 +119,8 @@ def test_a_turn_ends_for_the_notice(two):
     turn = Turn(large.delivery_id)
     assert turn.is_over()
     assert turn.next == small.delivery_id
+    sweep.leave(large.delivery_id, slot=0)
+    assert [one.served > 0 for one in turns.due(at=T0)] == [True, False]
     sweep.occupy(small.delivery_id, slot=0)
     assert not Turn(large.delivery_id).is_over()
 

@@ -156,7 +156,10 @@ class Run:
             return False
         self._asked_at = now
         self._terms.alive()
-        return elapsed > self._terms.seconds or (elapsed > self._terms.least_seconds and self._terms.hurried())
+        if elapsed > self._terms.seconds:
+            return True
+        # Who left before it is known whether the relay fails would never find out, and nobody would be told.
+        return self._weather.known and elapsed > self._terms.least_seconds and self._terms.hurried()
 
     def _give_up(self, reason: Reason) -> str:
         """Go on over another relay if this one is to blame and there is one, else pause with the reason."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from webapp import broker, clock, settings
 from webapp.db import transaction
 from webapp.deliveries import control
-from webapp.queue import push
+from webapp.queue import push, waiting
 from webapp.sending import rescue, work
 from webapp.sending.rescue import Watch
 
@@ -23,6 +23,11 @@ _watch_here = Watch(patience=PATIENCE_SECONDS)
 #: A sending job says every second that it lives; a slot without this word is given a job.
 ALIVE_SECONDS = 5
 QUEUED_SECONDS = 15
+#: A job is only a hint that there is work: so many are enough for all processes there are.
+ENOUGH_QUEUED = 100
+#: For so long it is kept when a process left a delivery; after that, it has waited long enough to come first anyway.
+SERVED_SECONDS = 600
+SERVED = "sendoff:served:"
 
 
 def rescue_here() -> None:
@@ -53,8 +58,14 @@ def sweep() -> None:
 def wake(delivery_id: int) -> None:
     """Have as many workers look at a delivery as there are; those that are on it already are left alone."""
     for slot in range(settings.current().workers_send):
-        if not is_alive(delivery_id, slot=slot) and _is_first_to_queue(delivery_id, slot):
-            push("send.deliver", delivery_id, slot)
+        if not is_alive(delivery_id, slot=slot):
+            ask(delivery_id, slot=slot)
+
+
+def ask(delivery_id: int, *, slot: int) -> None:
+    """Queue a job for a slot, unless one waits already, or enough for everybody."""
+    if waiting("send") < ENOUGH_QUEUED and _is_first_to_queue(delivery_id, slot):
+        push("send.deliver", delivery_id, slot)
 
 
 def _is_first_to_queue(delivery_id: int, slot: int) -> bool:
@@ -80,9 +91,10 @@ def occupy(delivery_id: int, *, slot: int, again: bool = False) -> bool:
 
 
 def leave(delivery_id: int, *, slot: int) -> None:
-    """Make a slot free at once."""
+    """Make a slot free at once, and keep when that was: others come first next time."""
     with suppress(broker.RedisError):
         broker.quick().delete(_key(delivery_id, slot))
+        broker.quick().set(f"{SERVED}{delivery_id}", clock.now().timestamp(), ex=SERVED_SECONDS)
 
 
 def _key(delivery_id: int, slot: int) -> str:
@@ -103,6 +115,13 @@ def at_work(delivery_ids: Sequence[int]) -> dict[int, int]:
     keys = [_key(delivery_id, slot) for delivery_id in delivery_ids for slot in slots]
     taken = iter(broker.quick().mget(keys) if keys else ())
     return {delivery_id: sum(next(taken) is not None for _ in slots) for delivery_id in delivery_ids}
+
+
+def last_served(delivery_ids: Sequence[int]) -> dict[int, float]:
+    """Return when a process left each delivery last, 0 if none has lately. Raises RedisError when Redis does not know."""
+    keys = [f"{SERVED}{delivery_id}" for delivery_id in delivery_ids]
+    found = broker.quick().mget(keys) if keys else ()
+    return {delivery_id: float(value or 0) for delivery_id, value in zip(delivery_ids, found, strict=True)}
 
 
 def free_slot(delivery_id: int, *, asked: int) -> int | None:

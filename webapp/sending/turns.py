@@ -41,6 +41,7 @@ class Due:
     remaining: int
     workers: int = 0
     full: bool = False  # nobody more can be of use to it
+    served: float = 0.0  # when a process left it last; 0 if none has
 
     @property
     def rank(self) -> int:
@@ -51,17 +52,24 @@ class Due:
 def due(*, at: datetime) -> list[Due]:
     """Return the deliveries with messages to be sent now. Raises RedisError when nobody knows who is at work."""
     rows = db.session.execute(_DUE, {"at": at}).all()
-    workers = sweep.at_work([row.id for row in rows])
+    numbers = [row.id for row in rows]
+    workers, served = sweep.at_work(numbers), sweep.last_served(numbers)
     most = settings.current().workers_send
-    return [Due(row.id, row.priority, row.remaining, workers[row.id], full=workers[row.id] >= most) for row in rows]
+    return [
+        Due(row.id, row.priority, row.remaining, workers[row.id], workers[row.id] >= most, served[row.id])
+        for row in rows
+    ]
 
 
 def choose(waiting: Sequence[Due], *, asked: int) -> int:
-    """Return what a free process works on: the most urgent, then what has fewest processes, then what it was asked for."""
+    """Return what a free process works on: the most urgent, then what has fewest processes, then what has waited longest.
+
+    What it was asked for comes first among those that nobody has worked on lately.
+    """
     open_ones = [one for one in waiting if not one.full]
     if not open_ones:
         return asked
-    return min(open_ones, key=lambda one: (one.rank, one.workers, one.delivery_id != asked)).delivery_id
+    return min(open_ones, key=lambda one: (one.rank, one.workers, one.served, one.delivery_id != asked)).delivery_id
 
 
 def better_place(waiting: Sequence[Due], *, own: int, seconds: float) -> int | None:
@@ -90,17 +98,22 @@ def _deserves(other: Due, *, mine: Due, seconds: float) -> bool:
 
 
 class Turn:
-    """The time that a process spends with one delivery."""
+    """The time that a process spends with one delivery; it begins when it is first asked whether it is over.
+
+    Until then the process makes ready, which takes longer than a slice where a machine has too much to do.
+    """
 
     def __init__(self, delivery_id: int) -> None:
         self._delivery_id = delivery_id
-        self._since = time.monotonic()
+        self._since: float | None = None
         self.next: int | None = None
 
     def is_over(self) -> bool:
         """Say whether to give way, and keep in `next` to whom. Without Redis nobody knows, and it stays."""
+        if self._since is None:
+            self._since = time.monotonic()
+        seconds = time.monotonic() - self._since
         with suppress(broker.RedisError), transaction():
             waiting = due(at=clock.now())
-            seconds = time.monotonic() - self._since
             self.next = better_place(waiting, own=self._delivery_id, seconds=seconds)
         return self.next is not None

@@ -24,6 +24,7 @@ class Weather:
         default_factory=set
     )  # messages during which it broke the connection, since it took one last
     broken: bool = False  # it refuses everything for reasons of its own
+    spoke: bool = False  # whether it has answered anything that was offered
     failures: int = 0
     failing_since: float = 0.0
     error: RelayError | None = None
@@ -36,8 +37,14 @@ class Weather:
         enough = self.refused_in_a_row >= self.most_refused
         return enough and ("" in self.refusing or len(self.refusing) >= DOMAINS_IN_A_ROW)
 
+    @property
+    def known(self) -> bool:
+        """Whether it is seen how the relay is: it answers, and nothing has failed since."""
+        return self.spoke and not self.failures
+
     def accepted(self) -> None:
         """The relay takes messages."""
+        self.spoke = True
         self.refused_in_a_row = 0
         self.took = True
         if self.hung_up_on:
@@ -48,10 +55,12 @@ class Weather:
 
     def answered(self) -> None:
         """The relay speaks, if only about an address."""
+        self.spoke = True
         self.failures = 0
 
     def refused(self, text: str, *, domain: str = "") -> None:
         """The relay refused a message for no fault of the address; `domain` if it may be that of a domain, for now."""
+        self.spoke = True
         self.refusing.add(domain)
         if domain:
             self.failures = 0  # the relay speaks, even if it hangs up after it
