@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from flask_babel import LazyString, force_locale, gettext, ngettext
+from flask_babel import LazyString, force_locale, format_decimal, gettext, ngettext
 from flask_babel import lazy_gettext as _l
 
 spoken: ContextVar[str | None] = ContextVar("spoken", default=None)
@@ -21,4 +21,4 @@ def speaking(language: str) -> Iterator[None]:
         spoken.reset(before)
 
 
-__all__ = ["LazyString", "_l", "gettext", "ngettext", "speaking", "spoken"]
+__all__ = ["LazyString", "_l", "format_decimal", "gettext", "ngettext", "speaking", "spoken"]

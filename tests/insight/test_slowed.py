@@ -47,6 +47,8 @@ def test_a_delivery_that_waits_for_tomorrow_says_so(as_role, make_sent):
     page = words(as_role("Manager").get(f"/deliveries/{delivery.id}"))
     assert "Waits until" in page
     assert "has had its messages of today" in page
+    assert "left, while it waits" in page
+    assert "done at about" not in page
     assert "Domains that take their time" not in page
 
 

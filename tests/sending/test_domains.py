@@ -148,8 +148,10 @@ def test_checking_shows_what_dns_says_and_changes_nothing(admin, zone, person):
 
 
 def test_what_is_not_in_order_is_kept_for_the_rule_and_a_silent_dns_leaves_the_last_answer(admin, zone, monkeypatch):
+    assert "DNS has not been asked yet" in admin.get(f"/settings/domains/{DOMAIN}").text
     admin.post(f"/settings/domains/{DOMAIN}/check")
     assert db.session.get(DomainCheck, DOMAIN).amiss == ["SPF", "DMARC"]  # that no key is made is no error
+    assert "Not in order when DNS was asked last: SPF, DMARC" in admin.get(f"/settings/domains/{DOMAIN}").text
     zone.records["TXT", DOMAIN] = ["v=spf1 mx -all"]
     admin.post(f"/settings/domains/{DOMAIN}/check")
     db.session.expire_all()

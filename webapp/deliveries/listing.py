@@ -219,12 +219,12 @@ def _query() -> Select[Any]:
 
 def _rows(query: Select[Any], at: datetime) -> list[Row]:
     found = db.session.execute(query).unique().all()
-    going = pace.rates([one[0].id for one in found if one[0].state == State.SENDING], at=at)
-    return [_row(one[0], one[1], waits=one[2], counted=one[3:], rate=going.get(one[0].id, 0.0)) for one in found]
+    going = pace.rates([one[0].id for one in found if one[0].state == State.SENDING and not one[0].waits(at)], at=at)
+    return [_row(one[0], one[1], asks=one[2], counted=one[3:], rate=going.get(one[0].id, 0.0)) for one in found]
 
 
 def _row(
-    delivery: Delivery, preparation: Preparation | None, *, waits: bool, counted: Sequence[int | None], rate: float
+    delivery: Delivery, preparation: Preparation | None, *, asks: bool, counted: Sequence[int | None], rate: float
 ) -> Row:
     account = Ledger(*(value or 0 for value in counted)) if counted[0] is not None else Ledger()
     prepared = (
@@ -235,7 +235,7 @@ def _row(
         label=delivery.label,
         note=_note(delivery),
         state=delivery.state,
-        look="approval" if waits else delivery.state,
+        look="approval" if asks else delivery.state,
         owner=delivery.owner.name if delivery.owner else None,
         ledger=account,
         rate=rate,

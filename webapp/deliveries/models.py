@@ -80,6 +80,10 @@ class Delivery(Model):
         """Lists and segments, those that are left out last, each kind in its order."""
         return sorted([*self.targets, *self.segment_targets], key=lambda one: (one.excluded, one.position))
 
+    def waits(self, at: datetime) -> bool:
+        """Whether it is being sent, but its relay has had its messages of today."""
+        return self.state == "sending" and self.waits_until is not None and self.waits_until > at
+
 
 class DeliveryList(Model):
     """A list the delivery goes to (in this order: it decides which of two duplicates stays), or leaves out."""

@@ -155,6 +155,7 @@ def try_out(rule_id: int) -> str:
     return render_template(
         "rules/try.html",
         rule=found,
+        typology=typologies.get(found.typology_id),
         name=causes.words(found.kind, found.name),
         kind=KINDS[found.kind],
         lists=lists.choices(by=person()),

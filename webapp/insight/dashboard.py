@@ -38,11 +38,6 @@ class Dashboard:
     at: datetime
 
     @property
-    def moving(self) -> bool:
-        """Messages go out."""
-        return self.delivery.state == State.SENDING
-
-    @property
     def ended(self) -> bool:
         return self.delivery.state in FINAL
 
@@ -64,8 +59,7 @@ class Dashboard:
     @property
     def waits_until(self) -> datetime | None:
         """When it goes on, if the relay has had its messages of today."""
-        until = self.delivery.waits_until
-        return until if self.moving and until is not None and until > self.at else None
+        return self.delivery.waits_until if self.delivery.waits(self.at) else None
 
 
 def dashboard(delivery: Delivery, *, at: datetime) -> Dashboard:
@@ -75,14 +69,14 @@ def dashboard(delivery: Delivery, *, at: datetime) -> Dashboard:
     ended = delivery.finished_at if delivery.state in FINAL else None
     charted = _read(delivery.id, started=started, ended=ended, at=at, points=series.POINTS)
     sparks = _read(delivery.id, started=started, ended=ended, at=at, points=_SPARK_POINTS)
-    moving = delivery.state == State.SENDING
+    goes = delivery.state == State.SENDING and not delivery.waits(at)
     return Dashboard(
         delivery=delivery,
         ledger=ledger,
         figures=kpis.figures(ledger, points=sparks.columns),
         pace=kpis.pace(
             ledger,
-            rate=pace.rates([delivery.id], at=at)[delivery.id] if moving else None,
+            rate=pace.rates([delivery.id], at=at)[delivery.id] if goes else None,
             started_at=delivery.started_at,
             ended_at=ended,
             at=at,

@@ -15,7 +15,7 @@ from webapp.db import db
 from webapp.errors import Conflict, Invalid, NotAllowed, NotFound
 from webapp.rules.kinds import KINDS, LEVELS, MOST_DAYS
 from webapp.rules.models import Rule, Typology
-from webapp.words import _l
+from webapp.words import _l, format_decimal
 
 MOST_ENTRIES = 5000
 
@@ -174,14 +174,16 @@ def _addresses(typed: Any) -> list[str]:
 
 def _some(found: list[str], field: str) -> list[str]:
     if not 0 < len(found) <= MOST_ENTRIES:
-        raise Invalid(_l("Fill in from 1 to %(most)s entries.", most=MOST_ENTRIES), field=field)
+        raise Invalid(_l("Fill in from 1 to %(most)s entries.", most=format_decimal(MOST_ENTRIES)), field=field)
     return list(dict.fromkeys(found))
 
 
 def _number(field: str, least: float, most: float) -> Any:
     def checked(typed: Any) -> Any:
         if typed is None or not least <= typed <= most:
-            raise Invalid(_l("Fill in a number from %(least)s to %(most)s.", least=least, most=most), field=field)
+            raise Invalid(
+                _l("Fill in a number from %(least)s to %(most)s.", least=least, most=format_decimal(most)), field=field
+            )
         return typed
 
     return checked

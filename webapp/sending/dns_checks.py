@@ -79,6 +79,11 @@ def keep(domain: str, found: Iterable[Finding], *, at: datetime) -> None:
     db.session.execute(kept.on_conflict_do_update(index_elements=[DomainCheck.domain], set_=said))
 
 
+def last_check(domain: str) -> DomainCheck | None:
+    """Return what was kept of a domain when DNS was asked last."""
+    return db.session.get(DomainCheck, domain)
+
+
 def check_key(key: DkimKey, resolver: Resolver) -> Finding:
     """Ask whether a key is published as it is; raise NoDns."""
     subject = f"DKIM {key.selector}"

@@ -113,6 +113,7 @@ def _page(domain: str, *, findings: list[Finding] | None = None, doubtful: DkimK
         "keys": keys,
         "records": [domains.record_of(key) for key in keys if key.state != "retired"] + domains.other_records(domain),
         "findings": findings,
+        "last": dns_checks.last_check(domain),
         "doubtful": doubtful,
     }
     return render_template("sending/domain.html", **context)
