@@ -13,6 +13,7 @@ from jobs import schedule, send
 from tests.fixtures import T0
 from tests.sending.orders import check_balance, make_order, statuses
 from webapp.db import db, transaction
+from webapp.deliveries.models import Event
 from webapp.sending import claims, events, journal, outcomes, rescue, sweep
 from webapp.sending.journal import Journal, path_of
 from webapp.sending.rescue import Watch
@@ -132,3 +133,16 @@ def test_at_any_rhythm_the_time_to_rescue_is_kept_and_the_living_renew_sooner():
     # The first look after the end finds it run out; another, when it has stood so for as long as patience asks, takes it.
     assert gap + sweep.PATIENCE_SECONDS + gap <= WITHIN
     assert RENEW_EVERY * 1.4 < sweep.PATIENCE_SECONDS
+
+
+def test_what_is_rescued_at_one_moment_is_one_line_of_the_log_however_many_claims_it_was(claimed):
+    order, _token = claimed
+    with transaction():
+        for at, returned in ((T0, 700), (T0, 800), (T0 + timedelta(minutes=1), 5)):
+            events.rescued(order.delivery_id, at=at, returned=returned, unconfirmed=1)
+    with transaction():
+        lines = db.session.query(Event).filter_by(delivery_id=order.delivery_id, code="rescued").order_by(Event.id)
+        assert [events.words(line) for line in lines] == [
+            "A sending process died: 1,500 messages wait again, 2 are unconfirmed",
+            "A sending process died: 5 messages wait again, 1 are unconfirmed",
+        ]

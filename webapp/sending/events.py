@@ -8,7 +8,7 @@ from sqlalchemy import select
 from webapp.db import db
 from webapp.deliveries.models import Event
 from webapp.events import announce
-from webapp.words import LazyString, _l
+from webapp.words import LazyString, _l, format_decimal
 
 #: Code of an event → its words; `params` of the event fill them in.
 WORDS: dict[str, LazyString] = {
@@ -63,6 +63,16 @@ def tally(delivery_id: int, *, at: datetime, code: str, count: int, **params: An
         note(delivery_id, at=at, code=code, level="warning", count=count, **params)
 
 
+def rescued(delivery_id: int, *, at: datetime, returned: int, unconfirmed: int) -> None:
+    """Tell what was rescued at one moment in one line, however many claims it was."""
+    line = last(delivery_id, code="rescued")
+    if line is not None and line.at == at:
+        found = line.params
+        line.params = {"returned": found["returned"] + returned, "unconfirmed": found["unconfirmed"] + unconfirmed}
+    else:
+        note(delivery_id, at=at, code="rescued", level="warning", returned=returned, unconfirmed=unconfirmed)
+
+
 def last(delivery_id: int, *, code: str) -> Event | None:
     """Return the latest line of one kind."""
     query = select(Event).where(Event.delivery_id == delivery_id, Event.code == code).order_by(Event.id.desc())
@@ -72,4 +82,8 @@ def last(delivery_id: int, *, code: str) -> Event | None:
 def words(event: Event) -> str:
     """Say what happened, in the reader's language."""
     found = WORDS.get(event.code)
-    return str(found) % event.params if found is not None else event.code
+    if found is None:
+        return event.code
+    return str(found) % {
+        name: format_decimal(value) if isinstance(value, int) else value for name, value in event.params.items()
+    }

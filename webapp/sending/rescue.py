@@ -183,7 +183,7 @@ def _settle(claim: Held, notes: dict[int, Note] | None, *, at: datetime) -> None
         control.cancel_unclaimed(order.delivery_id, at=at)
     unconfirmed = sum(result.outcome is Outcome.UNCONFIRMED for result in results)
     log.warning("Rescued a claim of delivery %d: %d back, %d unconfirmed", order.delivery_id, returned, unconfirmed)
-    events.note(order.delivery_id, at=at, code="rescued", level="warning", returned=returned, unconfirmed=unconfirmed)
+    events.rescued(order.delivery_id, at=at, returned=returned, unconfirmed=unconfirmed)
 
 
 def _open_rows(order: Order, chunk: Any) -> Sequence[Any]:
