@@ -7,6 +7,7 @@ from sqlalchemy import select, text
 
 from tests.bench.installation import installation
 from tests.bench.prepare_audience import make_audience, make_log, make_rules
+from tests.bench.prepare_page import serve, updates, watched
 from webapp import clock
 from webapp.accounts.models import Role, User
 from webapp.db import db, transaction
@@ -57,12 +58,14 @@ def run(scale):
         start("jobs.worker", "prepare")
         press(ids["plain"])  # the worker is up and warm
         plain = [press(ids["plain"]) for _ in range(2)][-1]
-        conditions = press(ids["conditions"])
+        web = serve(start)
+        with watched(web, ids["conditions"]) as seen:
+            conditions = press(ids["conditions"])
         stop_seconds = max(stop(ids["plain"], stage) for stage in ("target", "rules", "personalise", "freeze"))
-    return tell(number, yardstick, plain, conditions, stop_seconds)
+    return tell(number, yardstick, plain, conditions, stop_seconds, updates(seen, conditions["stages"]))
 
 
-def tell(number, yardstick, plain, conditions, stop_seconds):
+def tell(number, yardstick, plain, conditions, stop_seconds, moved):
     rules = sum(plain["stages"][name] for name in IN_RULES) + plain["filled"]
     rows = [
         ("targeted, to deliver, left out", f"{plain['targeted']:,}, {plain['to_deliver']:,}, {plain['to_exclude']:,}"),
@@ -72,6 +75,7 @@ def tell(number, yardstick, plain, conditions, stop_seconds):
         ("target, rules, messages and freeze", f"{rules:.2f} s, {rules / yardstick:.1f} x"),
         ("whole preparation, plain fields", f"{plain['seconds']:.2f} s, {plain['seconds'] / yardstick:.1f} x"),
         ("whole preparation, conditions and a loop", f"{conditions['seconds']:.2f} s"),
+        *((f"  on its page, stage {name}, updates a second", f"{often:.1f}") for name, often in moved.items()),
         ("written to the log of PostgreSQL", f"{plain['wal'] / number:,.0f} bytes a recipient"),
         ("Stop preparation, the slowest stage", f"{stop_seconds:.2f} s"),
     ]
@@ -86,6 +90,7 @@ def tell(number, yardstick, plain, conditions, stop_seconds):
         "ratio_plain": round(plain["seconds"] / yardstick, 2),
         "wal_bytes_per_recipient": round(plain["wal"] / number),
         "stop_seconds": round(stop_seconds, 2),
+        "updates_per_second": round(min(moved.values()), 1) if moved else None,
     }
 
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.fixtures import T0
+from webapp import clock
 from webapp.db import db, transaction
 from webapp.deliveries import preparation, preparation_run
 from webapp.deliveries.models import Delivery
@@ -42,6 +43,19 @@ def prepare(people, relay) -> Callable[..., str]:
         return outcome
 
     run.by = people.marketer
+    return run
+
+
+@pytest.fixture
+def run_preparation(database) -> Callable[..., str]:
+    """Run the preparation of a delivery that somebody has pressed for, and return what became of it."""
+
+    def run(delivery: Delivery) -> str:
+        db.session.expire_all()
+        outcome = preparation_run.run(delivery.preparation_id, base_url="https://sendoff.example", moment=clock.now)
+        db.session.expire_all()
+        return outcome
+
     return run
 
 

@@ -4,12 +4,14 @@ import re
 from datetime import timedelta
 
 import pytest
+from flask import g
 
 from tests.deliveries.test_confirm import shown
 from webapp import clock
 from webapp.accounts.models import AuditEntry, Folder
 from webapp.db import db, transaction
-from webapp.deliveries import confirm, preparation, preparation_run, schedule
+from webapp.deliveries import confirm, facts, preparation, preparation_run, schedule
+from webapp.deliveries.editing_guard import changed
 from webapp.deliveries.prepare_views import moved
 from webapp.web.i18n import Lens
 
@@ -160,19 +162,38 @@ def test_a_delivery_of_another_folder_does_not_exist(make_delivery, as_role, rel
     url = URL.format(delivery.id)
     for page in ("/prepare", "/prepare/ask", "/confirm", "/confirm/send", "/confirm/schedule", "/stop"):
         assert browser.get(url + page).status_code == 404, page
+    assert browser.post(url + "/confirm/plan").status_code == 404
     for verb in ("prepare", "stop-preparation", "start", "pause", "resume", "stop", "copy", "archive", "delete", "ask"):
         assert browser.post(f"{url}/actions/{verb}").status_code == 404, verb
 
 
 def test_the_step_is_pushed_while_it_is_prepared_and_no_more_once_it_is_sent(app, ready, people):
     with app.test_request_context("/"):
-        from flask import g
-
         g.lens = Lens(rights=frozenset({"view"}))
         assert f'id="delivery-{ready.id}-prepare"' in moved(ready.id)
     with transaction():
         confirm.send_now(ready.id, by=people.supervisor, at=clock.now(), **shown(ready))
     assert moved(ready.id) is None
+
+
+def test_what_is_pushed_again_and_again_does_not_count_the_audience_again(app, ready, people, as_role, monkeypatch):
+    counted = []
+    monkeypatch.setattr(facts, "count_recipients", lambda delivery: counted.append(delivery.state) or 12_345)
+
+    def pushed():
+        with app.test_request_context("/"):
+            g.lens = Lens(rights=frozenset({"view"}))
+            return moved(ready.id)
+
+    assert "250 contacts chosen" in pushed()
+    assert counted == []
+    with transaction():
+        changed(ready.id, by=people.marketer, at=clock.now())
+    assert "12,345 contacts chosen" in pushed()
+    assert "12,345 contacts chosen" in pushed()
+    assert counted == ["draft"]
+    as_role("Manager").get(URL.format(ready.id) + "/prepare")
+    assert counted == ["draft", "draft"]  # who comes to the page sees the number of now
 
 
 def test_approval_is_asked_for_given_and_shown(make_delivery, prepare, as_role):

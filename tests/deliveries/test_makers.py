@@ -10,8 +10,9 @@ from webapp.content.making import Trial, make
 from webapp.content.render import compile_content
 from webapp.db import db, transaction
 from webapp.deliveries import personalise, preparation
-from webapp.deliveries.makers import Makers
+from webapp.deliveries.makers import WAITING, Makers
 from webapp.deliveries.models import Exclusion, Message
+from webapp.deliveries.report import Stopped
 
 HTML = (
     "<html lang='en'><body>{% if points > 3 %}<p>{{ name|default('you') }}</p>{% endif %}"
@@ -24,6 +25,10 @@ def lines(recipients):
     """Write values as COPY does: JSON, its escapes doubled."""
     written = (json.dumps(values, ensure_ascii=False).replace("\\", "\\\\") for _who, values in recipients)
     return [f"{who}\t{values}\n".encode() for (who, _values), values in zip(recipients, written, strict=True)]
+
+
+def ignore(count):
+    """Take no notice of progress."""
 
 
 @pytest.fixture
@@ -39,7 +44,7 @@ def recipients():
 def test_processes_make_what_one_makes_and_name_the_same_that_fail(content, recipients):
     written = lines(recipients)
     alone = make(b"".join(written), trial=Trial(content))
-    with Makers(content.frozen, number=3) as makers:
+    with Makers(content.frozen, number=3, progress=ignore) as makers:
         for first in range(0, len(written), 32):
             makers.give(b"".join(written[first : first + 32]))
         together = makers.result()
@@ -52,15 +57,41 @@ def test_processes_make_what_one_makes_and_name_the_same_that_fail(content, reci
 
 
 def test_a_process_that_dies_is_noticed(content):
-    with Makers(content.frozen, number=1) as makers:
+    with Makers(content.frozen, number=1, progress=ignore) as makers:
         makers._processes[0].kill()
         makers._processes[0].wait()
         with pytest.raises(ChildProcessError):
             makers.result()
 
 
+def test_while_they_are_slow_progress_is_told_and_can_stop_it(recipients):
+    many = ", ".join(str(number) for number in range(100))
+    loops = f"{{% for a in [{many}] %}}{{% for b in [{many}] %}}{{{{ name }}}}{{% endfor %}}{{% endfor %}}"
+    slow, told = compile_content(subject="", html=loops, text="", base_url="https://x.example"), []
+
+    def progress(count):
+        told.append(count)
+        if count > 5:
+            raise Stopped
+
+    def go_through(batches):
+        with Makers(slow.frozen, number=1, progress=progress) as makers:
+            for batch in batches:
+                makers.give(batch)
+            makers.result()
+
+    written = lines(recipients)
+    for batches in (
+        written,
+        [b"".join(written[:3]), b"".join(written[3:6])],
+    ):  # while giving, and while waiting for the last
+        with pytest.raises(Stopped):
+            go_through(batches)
+        assert 5 < told[-1] < 5 + 2 * WAITING
+
+
 def test_leaving_early_ends_the_processes(content, recipients):
-    with Makers(content.frozen, number=2) as makers:
+    with Makers(content.frozen, number=2, progress=ignore) as makers:
         makers.give(b"".join(lines(recipients)))
     assert [process.poll() is not None for process in makers._processes] == [True, True]
 

@@ -7,7 +7,8 @@ from tests.sent import make
 from webapp import clock
 from webapp.audience.models import ListMember
 from webapp.db import db, transaction
-from webapp.deliveries import preparation, pressure, rulebook
+from webapp.deliveries import copies, preparation, pressure, rulebook, schedule
+from webapp.deliveries.editing_guard import changed
 from webapp.deliveries.models import ExclusionCount, Message, Reach
 from webapp.rules import typologies
 from webapp.rules.filtering import Pressed
@@ -151,3 +152,98 @@ def test_schedule_tells_who_would_get_too_many_on_the_chosen_day_and_takes_a_sec
     assert again.status_code < 400
     db.session.expire_all()
     assert delivery.state == "scheduled"
+
+
+@pytest.fixture
+def once_in_three_days(make_user):
+    admin = make_user("Administrator", email="rules@example.com")
+    with transaction():
+        values = {"level": "info", "active": True, "name": "", "messages": 1, "days": 3}
+        typologies.add_rule(typologies.standard(), "pressure", values, by=admin, at=T0)
+
+
+@pytest.fixture
+def pressed_later(make_delivery, went_out, prepare, once_in_three_days):
+    """Return a prepared delivery to ten, three of whom get another in twenty days, and that moment."""
+    delivery = make_delivery(size=10)
+    members = sorted(row.contact_id for row in db.session.query(ListMember))
+    then = (clock.now() + 20 * DAY).replace(hour=9, minute=0, second=0, microsecond=0)
+    went_out(then, audience="later", contacts=members[:3], state="scheduled")
+    assert prepare(delivery) == "done"
+    return delivery, then
+
+
+def asked(delivery, then):
+    found = preparation.current(delivery)
+    chosen = {"date": then.date().isoformat(), "time": then.strftime("%H:%M"), "zone": "UTC"}
+    return {"count": found.to_deliver, "fingerprint": found.fingerprint, **chosen}
+
+
+def test_prepared_again_for_the_chosen_day_it_leaves_out_who_would_get_too_many_and_is_scheduled_without_a_word(
+    pressed_later, as_role, run_preparation
+):
+    (delivery, then), browser = pressed_later, as_role("Delivery supervisor")
+    page = f"/deliveries/{delivery.id}/confirm"
+    told = browser.post(f"{page}/schedule", data=asked(delivery, then)).get_data(as_text=True)
+    assert f'formaction="{page}/plan"' in told
+    browser.post(f"{page}/plan", data=asked(delivery, then))
+    db.session.expire_all()
+    assert (delivery.state, delivery.planned_at) == ("preparing", then)
+    again = (then + DAY).date().isoformat()
+    browser.post(f"{page}/plan", data={**asked(delivery, then), "date": again})  # a second press: as the first began it
+    assert run_preparation(delivery) == "done"
+    found = preparation.current(delivery)
+    assert (found.to_deliver, found.to_exclude, found.planned_at, delivery.planned_at) == (7, 3, then, then)
+    assert f'value="{then.date()}"' in browser.get(f"{page}/schedule").get_data(as_text=True)
+    assert browser.post(f"{page}/schedule", data=asked(delivery, then)).status_code < 400
+    db.session.expire_all()
+    assert (delivery.state, delivery.scheduled_at) == ("scheduled", then)
+
+
+def test_a_planned_day_outlives_edits_and_taking_the_schedule_back_and_ends_with_today_or_its_time(
+    pressed_later, make_user, prepare, as_role, run_preparation
+):
+    (delivery, then), admin = pressed_later, make_user("Administrator")
+
+    def left_out():
+        return preparation.current(delivery).to_exclude
+
+    with transaction():
+        schedule.prepare_for(delivery.id, when=then, by=admin, at=clock.now())
+    assert (run_preparation(delivery), left_out()) == ("done", 3)
+    with transaction():
+        found, confirmed = preparation.current(delivery), {"timezone": "UTC", "by": admin, "at": clock.now()}
+        seen = {"count": found.to_deliver, "fingerprint": found.fingerprint}
+        schedule.schedule(delivery.id, when=then + 9 * DAY, **seen, **confirmed)
+        schedule.unschedule(delivery.id, by=admin, at=clock.now())
+        changed(delivery.id, by=admin, at=clock.now())
+    assert (prepare(delivery), left_out()) == ("done", 0)  # the day it was scheduled for last
+    with transaction():
+        schedule.prepare_for(delivery.id, when=then, by=admin, at=clock.now())
+    assert (run_preparation(delivery), left_out()) == ("done", 3)
+    browser = as_role("Marketer")
+    assert "as planned" in browser.get(f"/deliveries/{delivery.id}/prepare/ask").get_data(as_text=True)
+    browser.post(f"/deliveries/{delivery.id}/actions/prepare", data={"day": "today"})
+    assert (run_preparation(delivery), left_out(), delivery.planned_at) == ("done", 0, None)
+    with transaction():
+        schedule.prepare_for(delivery.id, when=then, by=admin, at=clock.now())
+    assert run_preparation(delivery) == "done"
+    assert rulebook.still_to_come(delivery, at=then - DAY) == then
+    assert rulebook.still_to_come(delivery, at=then) is None
+    with transaction():
+        assert copies.copy(delivery.id, by=admin, at=clock.now()).planned_at is None
+
+
+def test_send_now_tells_who_would_get_too_many_today_if_it_was_prepared_for_another_day(
+    pressed_later, went_out, make_user, as_role, run_preparation
+):
+    delivery, _then = pressed_later
+    members = sorted(row.contact_id for row in db.session.query(Message).filter_by(delivery_id=delivery.id))
+    went_out(clock.now(), audience="today", contacts=members[5:])
+    browser, dialog = as_role("Delivery supervisor"), f"/deliveries/{delivery.id}/confirm/send"
+    assert "5 recipients would get more" in browser.get(dialog).get_data(as_text=True)
+    admin = make_user("Administrator")
+    with transaction():
+        preparation.prepare(delivery.id, by=admin, at=clock.now(), planned_at=None)
+    assert run_preparation(delivery) == "done"
+    assert "would get more messages around" not in browser.get(dialog).get_data(as_text=True)

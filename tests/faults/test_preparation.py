@@ -1,5 +1,6 @@
 """A preparation in processes of its own: stopped within a second, killed and begun again, pressed twice."""
 
+import contextlib
 import time
 from datetime import timedelta
 from threading import Thread
@@ -8,7 +9,7 @@ import pytest
 from flask import current_app
 from sqlalchemy import text
 
-from tests.faults.installation import wait_until
+from tests.faults.installation import children, wait_until
 from webapp import clock
 from webapp.accounts.models import Role, User
 from webapp.audience.models import ContactList, Topic
@@ -16,23 +17,35 @@ from webapp.db import db, transaction
 from webapp.deliveries import ledger, preparation
 from webapp.deliveries.editing_guard import changed
 from webapp.deliveries.models import Delivery, DeliveryList, Preparation
+from webapp.deliveries.pulse import LOCK
 from webapp.errors import Conflict
 from webapp.mail.models import Relay
 
 pytestmark = pytest.mark.faults
 
-SIZE = 30_000
-HTML = (
-    "<html lang='en'><head><title>News</title></head><body>"
-    "{% if first_name %}<h1>Hello {{ first_name }}</h1>{% endif %}"
-    + "<p>Words that make the message longer, {{ company }}</p>" * 40
-    + "<p><a href='{{ unsubscribe_url }}'>Unsubscribe</a></p></body></html>"
+SIZE = 6_000  # more than one process tries by itself
+_MANY = ", ".join(str(number) for number in range(20))
+_PAGE = (
+    "<html lang='en'><head><title>News</title></head><body>{% if first_name %}<h1>Hello {{ first_name }}</h1>{% endif %}"
+    "$<p><a href='{{ unsubscribe_url }}'>Unsubscribe</a></p></body></html>"
 )
+HTML = _PAGE.replace("$", "")
+SLOW = _PAGE.replace(
+    "$", f"{{% for a in [{_MANY}] %}}{{% for b in [{_MANY}] %}}{{{{ a }}}}{{% endfor %}}{{% endfor %}}"
+)
+#: What keeps a preparation in a stage for as long as it is held. (The stage Check asks the database for nothing.)
+HELD = {
+    "target": "LOCK list_member IN ACCESS EXCLUSIVE MODE",
+    "rules": "LOCK subscription IN ACCESS EXCLUSIVE MODE",
+    "personalise": "LOCK message IN ACCESS EXCLUSIVE MODE",
+    "freeze": "LOCK chunk IN ACCESS EXCLUSIVE MODE",
+    "freeze, at its end": "SELECT FROM delivery FOR NO KEY UPDATE",
+}
 
 
 @pytest.fixture
 def large(installation):
-    """Return (delivery id, user id): a draft whose preparation takes seconds, for every message has a condition."""
+    """Return (delivery id, user id): a draft to so many that other processes try its messages."""
     at = clock.now()
     with transaction():
         topic, audience = Topic(name="News", description=""), ContactList(name="All", created_at=at)
@@ -75,6 +88,14 @@ def large(installation):
     return delivery.id, user.id
 
 
+@pytest.fixture
+def slow(large):
+    """Make trying the messages take seconds: every one has loops to run."""
+    with transaction():
+        db.session.get(Delivery, large[0]).html = SLOW
+    return large
+
+
 def press(large):
     with transaction():
         return preparation.prepare(large[0], by=db.session.get(User, large[1]), at=clock.now())
@@ -101,12 +122,12 @@ def tables():
         return sorted(row.relname for row in rows)
 
 
-def test_stop_preparation_works_within_a_second_and_leaves_nothing(installation, large):
+def test_stop_preparation_works_within_a_second_and_leaves_nothing(installation, slow):
     installation.start("jobs.worker", "prepare")
-    preparation_id = press(large)
+    preparation_id = press(slow)
     wait_until(lambda: personalising(preparation_id))
     with transaction():
-        preparation.stop(large[0], by=db.session.get(User, large[1]), at=clock.now())
+        preparation.stop(slow[0], by=db.session.get(User, slow[1]), at=clock.now())
     began = time.monotonic()
     wait_until(lambda: tables() == [], seconds=10)
     wait_until(lambda: locks() == 0, seconds=10)
@@ -114,7 +135,14 @@ def test_stop_preparation_works_within_a_second_and_leaves_nothing(installation,
     assert found(preparation_id)[0] == "stopped"
     assert took < 5  # a second on a machine that is not busy with all tests at once
     with transaction():
-        assert ledger.read(large[0]).targeted == 0
+        assert ledger.read(slow[0]).targeted == 0
+
+
+def beating():
+    """Count the workers that have a preparation."""
+    query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = :lock"
+    with transaction():
+        return db.session.scalar(text(query), {"lock": LOCK})
 
 
 def locks():
@@ -122,31 +150,86 @@ def locks():
         return db.session.scalar(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"))
 
 
-@pytest.mark.parametrize("stage", ["rules", "personalise", "freeze"])
-def test_a_killed_worker_leaves_nothing_and_another_ends_with_the_same_result(installation, large, stage):
-    worker = installation.start("jobs.worker", "prepare")
+@contextlib.contextmanager
+def held(large, stage):
+    """Press Prepare, start a worker, and hold it in a stage while the block runs; yield the preparation and the worker."""
+    installation, delivery = large[2], large[:2]
+    preparation_id = press(delivery)
+    with db.engine.connect() as connection:
+        connection.execute(text(HELD[stage]))
+        worker = installation.start("jobs.worker", "prepare")
+        name = stage.partition(",")[0]
+        wait_until(lambda: waiting() == 1 and found(preparation_id)[1][name]["status"] == "current")
+        yield preparation_id, worker
+
+
+def waiting():
+    """Count the statements that wait for what is held."""
+    with transaction():
+        return db.session.scalar(text("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"))
+
+
+def test_a_worker_killed_in_any_stage_leaves_nothing_and_the_next_ends_with_the_same_result(installation, large):
     preparation_id = press(large)
-    assert press(large) == preparation_id
-    wait_until(lambda: reached(preparation_id, stage))
+    worker = installation.start("jobs.worker", "prepare")
+    wait_until(lambda: found(preparation_id)[0] == "done")
+    undisturbed, contents = found(preparation_id)[2], messages(large)
     installation.kill(worker)
-    if found(preparation_id)[0] == "running":
-        wait_until(lambda: tables() == [], seconds=20)
-        wait_until(lambda: locks() == 0, seconds=20)
-        with transaction():
-            assert preparation.sweep(at=clock.now()) == []
-            assert preparation.sweep(at=clock.now() + timedelta(seconds=25)) == [preparation_id]
+    for stage in HELD:
+        with held((*large, installation), stage) as (preparation_id, worker):
+            installation.kill(worker)
+            wait_until(lambda: beating() == 0)
+            assert found(preparation_id)[0] == "running"
+            with transaction():
+                assert preparation.sweep(at=clock.now()) == []
+                assert preparation.sweep(at=clock.now() + timedelta(seconds=25)) == [preparation_id]
+            second = installation.start("jobs.worker", "prepare")  # while what the first had begun still is under way
+            wait_until(lambda: waiting() == 2)
+        wait_until(lambda: found(preparation_id)[0] != "running")
+        installation.kill(second)
+        assert (stage, *found(preparation_id)[::2]) == (stage, "done", undisturbed)
+        assert messages(large) == contents
+        assert tables() == [f"exclusion_{preparation_id}", f"message_{preparation_id}"]
+
+
+def messages(large):
+    query = 'SELECT seq, contact_id, email, "values" FROM message WHERE delivery_id = :id ORDER BY seq'
+    with transaction():
+        return db.session.execute(text(query), {"id": large[0]}).all()
+
+
+def test_stop_preparation_works_in_any_stage_and_leaves_nothing(installation, large):
+    for stage in HELD:
+        if stage == "freeze, at its end":
+            continue  # Stop preparation itself would wait for what holds it there
+        with held((*large, installation), stage) as (preparation_id, worker):
+            with transaction():
+                preparation.stop(large[0], by=db.session.get(User, large[1]), at=clock.now())
+            wait_until(lambda: (waiting(), locks(), tables()) == (0, 0, []), seconds=10)
+            assert (stage, found(preparation_id)[0]) == (stage, "stopped")
+        installation.kill(worker)
+
+
+def test_a_worker_killed_while_messages_are_tried_leaves_no_process_and_the_next_ends_with_the_same_result(
+    installation, slow
+):
+    worker = installation.start("jobs.worker", "prepare")
+    preparation_id = press(slow)
+    assert press(slow) == preparation_id
+    wait_until(lambda: personalising(preparation_id))
+    trying = [one for one in children(worker.pid) if "webapp.content.making" in one.cmdline()]
+    installation.kill(worker)
+    assert found(preparation_id)[0] == "running"
+    wait_until(lambda: not any(one.is_running() and one.status() != "zombie" for one in trying), seconds=20)
+    wait_until(lambda: (tables(), locks()) == ([], 0), seconds=20)
+    with transaction():
+        preparation.sweep(at=clock.now() + timedelta(seconds=25))
     installation.start("jobs.worker", "prepare")
     wait_until(lambda: found(preparation_id)[0] == "done")
-    first = found(preparation_id)[2]
-    assert tables() == [f"exclusion_{preparation_id}", f"message_{preparation_id}"]
-    second = press(large)
+    second = press(slow)
     wait_until(lambda: found(second)[0] == "done")
-    assert found(second)[2] == first
+    assert found(second)[2] == found(preparation_id)[2]
     assert tables() == [f"exclusion_{second}", f"message_{second}"]
-
-
-def reached(preparation_id, stage):
-    return found(preparation_id)[1][stage]["status"] != "todo"
 
 
 def test_presses_and_edits_at_the_same_moment_make_one_preparation_of_one_content(installation, large):

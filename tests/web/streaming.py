@@ -80,11 +80,14 @@ class Gunicorn:
 class Listener:
     """A browser's event source: reads the stream in a thread and keeps what came."""
 
-    def __init__(self, port: int, watch: str, cookie: str = "", language: str = "en") -> None:
+    def __init__(
+        self, port: int, watch: str, cookie: str = "", language: str = "en", *, kept_as: str = "sendoff"
+    ) -> None:
         self.events: list[tuple[str, str]] = []
+        self.moments: list[float] = []  # when each came
         self.over = False
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=40)
-        headers = {"Cookie": f"sendoff={cookie}", "Accept-Language": language} if cookie else {}
+        headers = {"Cookie": f"{kept_as}={cookie}", "Accept-Language": language} if cookie else {}
         self.connection.connect()
         self.socket = self.connection.sock
         self.connection.request("GET", f"/live?watch={watch}", headers=headers)
@@ -98,6 +101,7 @@ class Listener:
             for raw in self.answer:
                 line = raw.decode().rstrip("\r\n")
                 if not line and data:
+                    self.moments.append(time.monotonic())
                     self.events.append((name, "\n".join(data)))
                     name, data = "message", []
                 elif line.startswith("event:"):

@@ -10,6 +10,7 @@ its length in bytes, and answers each with a line of JSON. It ends when its inpu
 """
 
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +28,8 @@ from webapp.content.render import Compiled, outlines, readable, thaw
 
 #: For so many combinations of branches it is kept how to measure a message.
 _MOST_KNOWN = 1024
+#: As a process it gives way to those that people wait for.
+NICE = 5
 
 
 @dataclass(slots=True)
@@ -145,4 +148,5 @@ def serve(given: BinaryIO, said: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
+    os.nice(NICE)
     serve(sys.stdin.buffer, sys.stdout.buffer)

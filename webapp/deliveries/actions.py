@@ -54,9 +54,10 @@ def back_to(delivery_id: int, page: str = "") -> Response:
 @bp.post("/prepare")
 @needs(Right.PREPARE)
 def prepare(delivery_id: int) -> Response:
-    """Begin a preparation; a second press shows the one that runs."""
+    """Begin a preparation, for the day that is planned or for today; a second press shows the one that runs."""
     get_delivery(delivery_id, by=person())
-    preparation_id = preparation.prepare(delivery_id, by=person(), at=clock.now())
+    plan = {"planned_at": None} if request.form.get("day") == "today" else {}
+    preparation_id = preparation.prepare(delivery_id, by=person(), at=clock.now(), **plan)
     note(delivery_id, "prepare", preparation=preparation_id)
     return go(f"/deliveries/{delivery_id}/prepare")
 

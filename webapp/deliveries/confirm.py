@@ -86,6 +86,7 @@ def send_now(delivery_id: int, *, by: User, at: datetime, count: int, fingerprin
         confirmed_by_id=by.id,
         confirmed_at=at,
         started_at=at,
+        planned_at=None,
         scheduled_at=None,
         schedule_timezone=None,
     )

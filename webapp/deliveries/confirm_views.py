@@ -34,8 +34,8 @@ bp = Blueprint("confirm", __name__, url_prefix="/deliveries")
 
 def page_context(delivery: Delivery) -> dict[str, Any]:
     """Give all that the summary shows to this reader."""
-    found = facts.facts_of(delivery)
     prepared = preparation.current(delivery)
+    found = facts.facts_of(delivery, prepared=prepared)
     problems = confirm.problems(delivery)
     relay = db.session.get(Relay, usable_relay(delivery.relay_id) or 0)
     scheduled_by = db.session.get(User, delivery.confirmed_by_id) if delivery.confirmed_by_id else None
@@ -87,20 +87,23 @@ def ask_send(delivery_id: int) -> Response:
     delivery = get_delivery(delivery_id, by=person())
     if delivery.state != State.READY or confirm.problems(delivery):
         return go(f"/deliveries/{delivery_id}/confirm")
-    return shown(delivery, "send")
+    return shown(delivery, "send", pressed=rulebook.too_many_on(delivery, when=clock.now()))
 
 
 @bp.get("/<int:delivery_id>/confirm/schedule")
 @needs(Right.START)
 def ask_schedule(delivery_id: int) -> Response:
-    """Show the dialog Schedule to send at; tomorrow morning, in the reader's zone, is suggested."""
+    """Show the dialog Schedule to send at; what it is planned for, else tomorrow morning, is suggested."""
     delivery = get_delivery(delivery_id, by=person())
     if delivery.state != State.READY or confirm.problems(delivery):
         return go(f"/deliveries/{delivery_id}/confirm")
     zone = i18n.timezone()
     here = clock.now().astimezone(ZoneInfo(zone))
+    planned = rulebook.still_to_come(delivery, at=clock.now())
     if "now" in request.args:
         soon = here + timedelta(minutes=1)
+    elif planned is not None:
+        soon = planned.astimezone(ZoneInfo(zone))
     else:
         soon = datetime.combine(here.date() + timedelta(days=1), time(9), here.tzinfo)
     form = ScheduleForm(None, date=soon.date(), time=soon.time().replace(second=0, microsecond=0), zone=zone)
@@ -115,8 +118,7 @@ def save_schedule(delivery_id: int) -> Response:
     form = ScheduleForm()
     if not form.validate():
         return shown(delivery, "schedule", status=422, form=form, clock_change="")
-    local = datetime.combine(form.date.data or date.min, form.time.data or time.min)
-    zone = str(form.zone.data)
+    local, zone = _local(form), str(form.zone.data)
     try:
         found = schedule.resolve(local, timezone=zone, second=form.second.data == "2")
         if found.clock_change and form.change_seen.data != local.isoformat():
@@ -141,6 +143,28 @@ def save_schedule(delivery_id: int) -> Response:
     note(delivery_id, "schedule", scheduled_at=found.when.isoformat(), zone=zone)
     flash(gettext("Scheduled for %(time)s.", time=i18n.moment(found.when, start=False)), "ok")
     return go("/deliveries")
+
+
+@bp.post("/<int:delivery_id>/confirm/plan")
+@needs(Right.PREPARE)
+def prepare_for(delivery_id: int) -> Response:
+    """Prepare again for the day that was chosen in the dialog Schedule."""
+    delivery = get_delivery(delivery_id, by=person())
+    form = ScheduleForm()
+    if not form.validate():
+        return shown(delivery, "schedule", status=422, form=form, clock_change="")
+    try:
+        found = schedule.resolve(_local(form), timezone=str(form.zone.data), second=form.second.data == "2")
+        schedule.prepare_for(delivery_id, when=found.when, by=person(), at=clock.now())
+    except Invalid as problem:
+        form.add_problem(problem)
+        return shown(delivery, "schedule", status=422, form=form, clock_change="")
+    note(delivery_id, "prepare", planned_at=found.when.isoformat())
+    return go(f"/deliveries/{delivery_id}/prepare")
+
+
+def _local(form: ScheduleForm) -> datetime:
+    return datetime.combine(form.date.data or date.min, form.time.data or time.min)
 
 
 @bp.get("/<int:delivery_id>/stop")

@@ -1,6 +1,7 @@
 """What the steps of a delivery need to know, gathered from the database."""
 
 import dataclasses
+import time
 from typing import Any
 
 from sqlalchemy import Select, func, select
@@ -14,22 +15,30 @@ from webapp.deliveries import sender_domain, target
 from webapp.deliveries.models import Delivery, Preparation, Proof
 from webapp.deliveries.preparation_check import known_to, usable_relay
 from webapp.deliveries.rulebook import typology_of
+from webapp.deliveries.states import State
 from webapp.deliveries.steps import Facts
 from webapp.rules.control import controlled
 
+#: A count of the audience is shown for so many seconds where pages are pushed again and again; so many are kept.
+COUNT_HOLDS, MOST_COUNTS = 60.0, 500
+_last_counts: dict[tuple[int, tuple[tuple[str, bool], ...]], tuple[float, int]] = {}
 
-def facts_of(delivery: Delivery, *, running: Preparation | None = None) -> Facts:
+
+def facts_of(delivery: Delivery, *, prepared: Preparation | None = None, again: bool = False) -> Facts:
     """Gather everything; one delivery's page needs a handful of small queries.
 
-    While a preparation is `running` nothing is checked or counted again: it cannot have changed.
+    Given what is `prepared`, its figures are told instead of counting the audience anew; while it is under way nothing is
+    checked again either: it cannot have changed. `again`, for what is shown again and again, takes the last count.
     """
     counted = select(Proof.outcome, func.count()).where(Proof.delivery_id == delivery.id).group_by(Proof.outcome)
     outcomes: dict[str, int] = {outcome: count for outcome, count in db.session.execute(counted)}  # noqa: C416 - rows are no pairs to mypy
-    included = [one for one in delivery.audience if not one.excluded]
+    under_way = delivery.state == State.PREPARING and prepared is not None
     return Facts(
-        findings=tuple(findings_of(delivery)) if running is None else (),
-        lists=[one.name for one in included],
-        recipients=running.targeted if running is not None else count_recipients(delivery) if included else 0,
+        findings=() if under_way else tuple(findings_of(delivery)),
+        lists=[one.name for one in delivery.audience if not one.excluded],
+        recipients=prepared.targeted
+        if prepared and (under_way or prepared.targeted)
+        else _counted(delivery, again=again),
         proofs=outcomes.get("sent", 0),
         proofs_failed=outcomes.get("failed", 0),
         to_deliver=_to_deliver(delivery),
@@ -67,6 +76,18 @@ def _setup(delivery: Delivery) -> list[Finding]:
 def recipients(delivery: Delivery) -> Select[int]:
     """Give the query of the contacts that lists and segments come to: all that are included, less those left out."""
     return select(target.members(delivery).subquery().c.contact_id)
+
+
+def _counted(delivery: Delivery, *, again: bool) -> int:
+    """Count the audience, or take the count of it that this process made within the last minute."""
+    chosen = tuple((one.key, one.excluded) for one in delivery.audience)
+    until, count = _last_counts.get((delivery.id, chosen), (0.0, 0))
+    if not again or time.monotonic() > until:
+        count = count_recipients(delivery) if chosen else 0
+        if len(_last_counts) >= MOST_COUNTS:
+            _last_counts.clear()
+        _last_counts[delivery.id, chosen] = time.monotonic() + COUNT_HOLDS, count
+    return count
 
 
 def count_recipients(delivery: Delivery) -> int:

@@ -4,9 +4,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
+from threading import Condition, Thread
 from types import TracebackType
 from typing import IO, Self
 
@@ -15,6 +16,10 @@ from webapp.content.render import Frozen
 
 ROOT = Path(__file__).resolve().parents[2]
 MOST = 8
+#: Batches that wait for one process: it is never idle, and little is under way when somebody presses Stop preparation.
+WAITING = 4
+LOOK = 0.2  # seconds after which progress is told also while no answer comes
+_DIED = "A process that tries messages has died."
 
 
 def processors() -> int:
@@ -23,24 +28,28 @@ def processors() -> int:
 
 
 class Makers:
-    """`with Makers(frozen, number=…) as makers:` — give batches, then ask for the result. Leaving it ends the processes."""
+    """`with Makers(frozen, number=…) as makers:` — give batches, then ask for the result. Leaving it ends the processes.
 
-    def __init__(self, frozen: Frozen, *, number: int) -> None:
+    While it waits, `progress` is told how many messages they have gone through; what it raises goes through.
+    """
+
+    def __init__(self, frozen: Frozen, *, number: int, progress: Callable[[int], None]) -> None:
         self._frozen = json.dumps(frozen.as_dict()).encode() + b"\n"
         self._number = number
+        self._progress = progress
+        self._answered = Condition()
+        self._waiting = [0] * number
         self._processes: list[subprocess.Popen[bytes]] = []
         self._readers: list[Thread] = []
         self._results: list[Made] = []
-        self._given = 0
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "webapp.content.making"]
-        for _ in range(self._number):
+        for number in range(self._number):
             process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
             self._processes.append(process)
-            result = Made()
-            self._results.append(result)
-            self._readers.append(Thread(target=_read, args=(_pipe(process.stdout), result), daemon=True))
+            self._results.append(Made())
+            self._readers.append(Thread(target=self._read, args=(number, _pipe(process.stdout)), daemon=True))
             self._readers[-1].start()
             _pipe(process.stdin).write(self._frozen)
         return self
@@ -62,30 +71,46 @@ class Makers:
         return sum(made.count + len(made.failed) for made in self._results)
 
     def give(self, batch: bytes) -> None:
-        """Give a batch to the next of them; wait if it is behind."""
-        pipe = _pipe(self._processes[self._given % self._number].stdin)
+        """Give a batch to the one that has least to do; wait while all have enough."""
+        self._wait_until(lambda: min(self._waiting) < WAITING)
+        with self._answered:
+            number = self._waiting.index(min(self._waiting))
+            self._waiting[number] += 1
+        pipe = _pipe(self._processes[number].stdin)
         pipe.write(b"%d\n" % len(batch) + batch)
         pipe.flush()
-        self._given += 1
 
     def result(self) -> Made:
         """Wait for the last answers; return what came of all batches. Raises ChildProcessError if one of them died."""
+        self._wait_until(lambda: not any(self._waiting))
         for process in self._processes:
             with suppress(BrokenPipeError):
                 _pipe(process.stdin).close()
         for reader in self._readers:
             reader.join()
         if any(process.wait() for process in self._processes):
-            raise ChildProcessError("A process that makes messages has died.")
+            raise ChildProcessError(_DIED)
         whole = Made()
         for made in self._results:
             whole += made
         return whole
 
+    def _wait_until(self, enough: Callable[[], bool]) -> None:
+        while True:
+            self._progress(self.done)
+            with self._answered:
+                if enough():
+                    return
+                if not all(reader.is_alive() for reader in self._readers):
+                    raise ChildProcessError(_DIED)
+                self._answered.wait(LOOK)
 
-def _read(answers: IO[bytes], result: Made) -> None:
-    for line in answers:
-        result += read_answer(line)
+    def _read(self, number: int, answers: IO[bytes]) -> None:
+        for line in answers:
+            self._results[number] += read_answer(line)
+            with self._answered:
+                self._waiting[number] -= 1
+                self._answered.notify()
 
 
 def _pipe(found: IO[bytes] | None) -> IO[bytes]:

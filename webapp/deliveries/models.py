@@ -52,6 +52,7 @@ class Delivery(Model):
 
     # Preparation, schedule, life
     preparation_id: Mapped[int | None] = mapped_column(BigInteger)  # the one in force or under way
+    planned_at: Mapped[datetime | None]  # when it is meant to go: a preparation counts pressure around that day
     scheduled_at: Mapped[datetime | None] = mapped_column(index=True)
     schedule_timezone: Mapped[str | None]
     confirmed_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
@@ -160,6 +161,7 @@ class Preparation(Model):
     targeted: Mapped[int | None]
     to_deliver: Mapped[int | None]
     to_exclude: Mapped[int | None]
+    planned_at: Mapped[datetime | None]  # when it was meant to go: pressure was counted around that day
     fingerprint: Mapped[str | None]
     frozen: Mapped[dict[str, Any]] = mapped_column(default=dict)
     requested_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))

@@ -19,7 +19,7 @@ from webapp.deliveries.preparation_fill import Filled
 from webapp.deliveries.report import Report
 
 SAMPLE = 500  # messages that are made even where the argument holds
-BATCH = 500
+BATCH = 100
 BY_ONE = 4_000  # so many messages are made by this process before others are worth starting
 WIDEST = 9  # characters that one byte of a value can become: percent-encoded, three for each of three
 _INTERNAL = ("_click", "_open")
@@ -49,10 +49,9 @@ def _by_one(preparation_id: int, *, compiled: Compiled, report: Report) -> Made:
 
 
 def _by_many(preparation_id: int, *, compiled: Compiled, report: Report) -> Made:
-    with Makers(compiled.frozen, number=processors()) as makers:
+    with Makers(compiled.frozen, number=processors(), progress=report.progress) as makers:
         for batch in _frozen(preparation_id):
             makers.give(batch)
-            report.progress(makers.done)
         return makers.result()
 
 

@@ -1,6 +1,7 @@
 """Asking for a preparation, stopping it, and dropping what an earlier one has made (SPEC §4)."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import delete, select, update
 
@@ -12,16 +13,19 @@ from webapp.deliveries.report import STAGES, Stage
 from webapp.deliveries.states import State
 from webapp.queue import later, push
 
+#: What `prepare` is told to leave the plan of a delivery as it is.
+AS_PLANNED: Any = object()
 #: A running preparation that has said nothing for so long has lost its worker.
 SILENCE = timedelta(seconds=20)
 #: One that no worker has begun after so long may have been lost by the queue.
 UNBEGUN = timedelta(seconds=10)
 
 
-def prepare(delivery_id: int, *, by: User, at: datetime) -> int:
+def prepare(delivery_id: int, *, by: User, at: datetime, planned_at: datetime | None = AS_PLANNED) -> int:
     """Begin a preparation and return its id; what was prepared before is dropped at once.
 
-    A second press while one is running returns that one: two presses make one preparation.
+    `planned_at` is when the delivery is to go; None for the day on which it is prepared.
+    A second press while one is running returns that one, as it was begun: two presses make one preparation.
     """
     row = db.session.execute(
         select(Delivery.state, Delivery.preparation_id)
@@ -40,7 +44,8 @@ def prepare(delivery_id: int, *, by: User, at: datetime) -> int:
     if row is not None:
         db.session.add(preparation)
         db.session.flush()
-    moves.move(delivery_id, "prepare", at=at, by=by, preparation_id=preparation.id, confirmed_by_id=None)
+    plan: dict[str, Any] = {} if planned_at is AS_PLANNED else {"planned_at": planned_at}
+    moves.move(delivery_id, "prepare", at=at, by=by, preparation_id=preparation.id, confirmed_by_id=None, **plan)
     void(delivery_id, preparation_id=row.preparation_id if row else None)
     later("prepare.run", preparation.id, unique=f"prepare-{preparation.id}")
     return preparation.id

@@ -19,13 +19,12 @@ from webapp.content.limits import HTML_ERROR_BYTES
 from webapp.content.making import Made
 from webapp.content.render import Compiled
 from webapp.db import db, transaction
-from webapp.deliveries import moves, personalise, preparation_check, preparation_fill, preparation_freeze
+from webapp.deliveries import moves, personalise, preparation_check, preparation_fill, preparation_freeze, rulebook
 from webapp.deliveries import preparation_target as targeting
 from webapp.deliveries.models import Delivery, Preparation, PreparationLog
 from webapp.deliveries.preparation_fill import Filled
 from webapp.deliveries.pulse import Pulse, progress, write_lines
 from webapp.deliveries.report import Critical, Report, Stopped
-from webapp.deliveries.rulebook import still_true
 from webapp.deliveries.states import State
 from webapp.errors import Problem
 from webapp.events import announce
@@ -47,6 +46,7 @@ class Work:
     report: Report
     checked: Checked
     relay_id: int | None
+    planned_at: datetime | None = None
     rules: Sequence[Rule] = ()
     digest: str = ""
 
@@ -144,7 +144,8 @@ def _start(preparation_id: int, delivery_id: int, *, base_url: str, report: Repo
         report.line("error", "not_allowed")
         raise Critical("not_allowed")
     checked, relay_id = preparation_check.check(delivery, base_url=base_url)
-    return Work(preparation_id, delivery, base_url, report, checked, relay_id)
+    planned_at = rulebook.still_to_come(delivery, at=report.moment())
+    return Work(preparation_id, delivery, base_url, report, checked, relay_id, planned_at)
 
 
 def _go_through(work: Work) -> None:
@@ -179,7 +180,9 @@ def _rules(work: Work) -> None:
     if work.delivery.topic_id is None:
         report.line("error", "topic_missing")
         raise Critical("topic_missing")
-    work.rules, counts = targeting.apply_rules(work.preparation_id, delivery=work.delivery, at=report.moment())
+    work.rules, counts = targeting.apply_rules(
+        work.preparation_id, delivery=work.delivery, at=work.planned_at or report.moment()
+    )
     report.end(count=sum(counts.values()))
     _tell_rules(work, counts)
     _figures(work, counts)
@@ -265,12 +268,14 @@ def _freeze(work: Work, compiled: Compiled) -> None:
     )
     fingerprint = preparation_freeze.fingerprint(frozen=frozen, links=compiled.links, recipients=work.digest)
     _lock(work.delivery.id, work.preparation_id)
-    if not still_true(work.delivery, rules=work.rules):
+    if not rulebook.still_true(work.delivery, rules=work.rules):
         report.line("error", "rules_changed")
         raise Critical("rules_changed")
     db.session.execute(
-        text("UPDATE preparation SET frozen = :frozen, fingerprint = :fingerprint WHERE id = :id"),
-        {"frozen": Jsonb(frozen), "fingerprint": fingerprint, "id": work.preparation_id},
+        text("""
+            UPDATE preparation SET frozen = :frozen, fingerprint = :fingerprint, planned_at = :planned_at WHERE id = :id
+        """),
+        {"frozen": Jsonb(frozen), "fingerprint": fingerprint, "planned_at": work.planned_at, "id": work.preparation_id},
     )
     report.end(count=report.figures["to_deliver"])
     report.line("info", "frozen", count=report.figures["to_deliver"], fingerprint=fingerprint[:12])

@@ -48,11 +48,11 @@ def forget(preparation_id: int) -> None:
 def apply_rules(
     preparation_id: int, *, delivery: Delivery, at: datetime
 ) -> tuple[Sequence[filtering.Rule], dict[str, int]]:
-    """Judge every contact of the target; return the rules and the count of each cause."""
+    """Judge every contact of the target by the rules as they are `at` this moment; return them and the count of each cause."""
     rules = rules_for(delivery, at=at)
     table = verdict_table(preparation_id)
     query, given = filtering.judged(rules, target=target_table(preparation_id))
-    about = {"topic_id": delivery.topic_id, "delivery_id": delivery.id, "at": delivery.scheduled_at or at}
+    about = {"topic_id": delivery.topic_id, "delivery_id": delivery.id, "at": at}
     db.session.execute(text(f"CREATE TEMPORARY TABLE {table} ON COMMIT DROP AS {query}"), {**given, **about})
     db.session.execute(text(f"ANALYZE {table}"))
     return rules, counts(preparation_id)

@@ -17,7 +17,7 @@ STAGES: dict[str, tuple[LazyString, LazyString, LazyString]] = {
     "rules": (_l("Rules"), _l("Addresses, suppression, subscriptions, duplicates"), _l("%(count)s checked")),
     "personalise": (
         _l("Personalisation"),
-        _l("Every message is made once, so that nothing can fail later for lack of data"),
+        _l("It is proven that every message can be made, so that nothing fails later for lack of data"),
         _l("%(count)s can be made"),
     ),
     "check": (_l("Check"), _l("Subject, sender, links, unsubscribe link, size"), _l("Checked")),
@@ -34,7 +34,7 @@ LINES: dict[str, LazyString] = {
     "rule": _l("%(cause)s: %(count)s left out"),
     "rules": _l("Rules done: %(targeted)s targeted, %(to_deliver)s to deliver, %(to_exclude)s to exclude"),
     "filled": _l("%(count)s messages written with their values"),
-    "personalised": _l("%(count)s messages made once: each can be made"),
+    "personalised": _l("The conditions and loops of %(count)s messages were run: each can be made"),
     "proven": _l(
         "%(count)s messages can be made: the content only shows plain fields, and every value fits. %(made)s were made to see."
     ),

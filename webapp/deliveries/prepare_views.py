@@ -6,10 +6,11 @@ from flask import Blueprint, render_template
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
+from webapp import clock
 from webapp.accounts.models import User
 from webapp.accounts.rights import Right
 from webapp.db import db
-from webapp.deliveries import approval, facts, preparation, reasons
+from webapp.deliveries import approval, facts, preparation, reasons, rulebook
 from webapp.deliveries.access import get_delivery
 from webapp.deliveries.models import Delivery, ExclusionCount, Preparation, PreparationLog
 from webapp.deliveries.preparation_words import line_words, shown_stage
@@ -27,10 +28,10 @@ bp = Blueprint("prepare", __name__, url_prefix="/deliveries")
 LINES = 60  # of the log on the page; the tab Logs has all
 
 
-def page_context(delivery: Delivery) -> dict[str, Any]:
+def page_context(delivery: Delivery, *, again: bool = False) -> dict[str, Any]:
     """Give all that the page shows; the same for everybody, so that it can be pushed."""
     prepared = preparation.current(delivery)
-    found = facts.facts_of(delivery, running=prepared if delivery.state == State.PREPARING else None)
+    found = facts.facts_of(delivery, prepared=prepared, again=again)
     errors = [(finding, field_href(delivery.id, finding.field)) for finding in found.errors]
     advice, step = reasons.ADVICE.get(delivery.state_reason or "", ("", "prepare"))
     return {
@@ -40,6 +41,7 @@ def page_context(delivery: Delivery) -> dict[str, Any]:
         "errors": errors,
         "facts": found,
         "preparation": prepared,
+        "planned_at": rulebook.still_to_come(delivery, at=clock.now()),
         "asked_by": _name(prepared),
         "stages": [shown_stage(stage, number=number) for stage in prepared.stages] if prepared else [],
         "causes": exclusion_causes(prepared),
@@ -80,7 +82,7 @@ def _name(prepared: Preparation | None) -> str | None:
 def page(delivery_id: int) -> str | Response:
     """Show the step as it is now."""
     delivery = get_delivery(delivery_id, by=person())
-    return render_template("deliveries/prepare.html", ask=None, **page_context(delivery))
+    return render_template("deliveries/prepare.html", ask=None, counted=None, **page_context(delivery))
 
 
 @bp.get("/<int:delivery_id>/prepare/ask")
@@ -91,7 +93,9 @@ def ask(delivery_id: int) -> str | Response:
     context = page_context(delivery)
     if context["errors"] or State(delivery.state) not in EDITABLE:
         return go(f"/deliveries/{delivery_id}/prepare")
-    return render_template("deliveries/prepare.html", ask="prepare", **context)
+    return render_template(
+        "deliveries/prepare.html", ask="prepare", counted=facts.count_recipients(delivery), **context
+    )
 
 
 @live.fragment("delivery", "prepare")
@@ -100,4 +104,4 @@ def moved(delivery_id: int) -> str | None:
     delivery = db.session.get(Delivery, delivery_id)
     if delivery is None or State(delivery.state) in CONFIRMED:
         return None
-    return render_template("deliveries/_prepare.html", **page_context(delivery))
+    return render_template("deliveries/_prepare.html", **page_context(delivery, again=True))

@@ -1,11 +1,13 @@
-"""The pulse of a running preparation: on a connection of its own, twice a second and more.
+"""The pulse of a running preparation: on a connection of its own, three times a second.
 
 It writes progress down where everybody sees it, keeps the heartbeat, and notices that somebody pressed Stop
-preparation: then it cancels the statement that is running. Its advisory lock keeps a second worker out; it falls
+preparation: then it cancels the statement that is running. It waits for no disk: progress that is lost with the database
+is of no use, and the disk is busy with what is prepared. Its advisory lock keeps a second worker out; it falls
 away by itself when the process dies.
 """
 
 import logging
+import time
 from contextlib import suppress
 from threading import Event, Thread
 from types import TracebackType
@@ -23,10 +25,11 @@ log = logging.getLogger(__name__)
 LOCK = 7_362_010  # first half of the advisory lock of a running preparation
 PERIOD = 0.3
 
+#: Others may hold the key of the row: what the worker has written refers to it. Only at the end the row itself is taken.
 _PROGRESS = text("""
     UPDATE preparation SET heartbeat_at = :at, stages = :stages, targeted = coalesce(:targeted, targeted),
         to_exclude = coalesce(:to_exclude, to_exclude), to_deliver = coalesce(:to_deliver, to_deliver)
-    WHERE id = (SELECT id FROM preparation WHERE id = :id AND status = 'running' FOR UPDATE SKIP LOCKED)
+    WHERE id = (SELECT id FROM preparation WHERE id = :id AND status = 'running' FOR NO KEY UPDATE SKIP LOCKED)
 """)
 LINES = text("""
     INSERT INTO preparation_log (preparation_id, at, level, stage, code, params)
@@ -48,6 +51,8 @@ class Pulse:
 
     def __enter__(self) -> bool:
         connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection.detach()  # its settings and its lock are for nobody else
+        connection.execute(text("SET synchronous_commit = off"))
         mine = bool(
             connection.scalar(text("SELECT pg_try_advisory_lock(:lock, :id)"), {"lock": LOCK, "id": self._ids[0]})
         )
@@ -76,7 +81,9 @@ class Pulse:
             self._thread.join()
 
     def _beat(self) -> None:
-        while not self._done.wait(PERIOD):
+        due = time.monotonic() + PERIOD
+        while not self._done.wait(max(0.0, due - time.monotonic())):
+            due = max(due + PERIOD, time.monotonic())  # what was missed is not made up for
             try:
                 self._write()
             except SQLAlchemyError:

@@ -27,11 +27,16 @@ def typology_of(delivery: Delivery) -> Typology:
     return typologies.get(delivery.typology_id) if delivery.typology_id else typologies.standard()
 
 
+def still_to_come(delivery: Delivery, *, at: datetime) -> datetime | None:
+    """Return when a delivery is planned for, unless that is past."""
+    planned = delivery.planned_at
+    return planned.astimezone(UTC) if planned is not None and planned > at else None
+
+
 def rules_for(delivery: Delivery, *, at: datetime) -> list[filtering.Rule]:
-    """Return the rules of a delivery. Its own day is that of its schedule, else the day of `at`."""
-    when = delivery.scheduled_at or at
+    """Return the rules of a delivery, as they are applied to it if it goes at this moment."""
     found = filtering.applied(typology_of(delivery))
-    return [with_pressure(rule, when=when, weight=delivery.weight, but=delivery.id) for rule in found]
+    return [with_pressure(rule, when=at, weight=delivery.weight, but=delivery.id) for rule in found]
 
 
 def still_true(delivery: Delivery, *, rules: Sequence[filtering.Rule]) -> bool:

@@ -10,7 +10,7 @@ from webapp.accounts import notices
 from webapp.accounts.models import User
 from webapp.accounts.rights import Right
 from webapp.db import db
-from webapp.deliveries import confirm, moves
+from webapp.deliveries import confirm, moves, preparation
 from webapp.deliveries.access import get_delivery
 from webapp.deliveries.models import Delivery
 from webapp.deliveries.states import State
@@ -58,15 +58,13 @@ def schedule(
 ) -> None:
     """Confirm for a later time. `count` and `fingerprint` are what the person was shown, as in `confirm.send_now`."""
     confirm.checked(delivery_id, by=by, count=count, fingerprint=fingerprint)
-    if when <= at:
-        raise Invalid(_l("This time is past. Choose a later one, or send now."), field="date")
-    if when - at > FAR:
-        raise Invalid(_l("This is more than a year away. Choose an earlier date."), field="date")
+    _check(when, at=at)
     moves.move(
         delivery_id,
         "schedule",
         at=at,
         by=by,
+        planned_at=when,
         scheduled_at=when,
         schedule_timezone=timezone,
         confirmed_by_id=by.id,
@@ -74,8 +72,22 @@ def schedule(
     )
 
 
+def prepare_for(delivery_id: int, *, when: datetime, by: User, at: datetime) -> int:
+    """Plan a delivery for a moment and prepare it for that day; return the preparation."""
+    get_delivery(delivery_id, by=by)
+    _check(when, at=at)
+    return preparation.prepare(delivery_id, by=by, at=at, planned_at=when)
+
+
+def _check(when: datetime, *, at: datetime) -> None:
+    if when <= at:
+        raise Invalid(_l("This time is past. Choose a later one, or send now."), field="date")
+    if when - at > FAR:
+        raise Invalid(_l("This is more than a year away. Choose an earlier date."), field="date")
+
+
 def unschedule(delivery_id: int, *, by: User, at: datetime) -> None:
-    """Take the schedule back: the delivery is Ready again."""
+    """Take the schedule back: the delivery is Ready again; what it is planned for stays, for when it is prepared again."""
     get_delivery(delivery_id, by=by)
     moves.move(delivery_id, "unschedule", at=at, by=by, reason="unscheduled", scheduled_at=None, confirmed_by_id=None)
 
