@@ -1,7 +1,7 @@
 """`make faults`: deliveries are sent while things go wrong at random moments, again and again, and then everybody is counted.
 
 RUNS deliveries (20), 100,000 messages (times SCALE) in all, and 100 faults. Most deliveries are sent slowly enough for much to happen
-to them; every fifth is large and goes out as fast as it can. SEED chooses faults and moments. Prints a table, and as its last line
+to them; every fifth is large and goes out as fast as it can. Every other one is signed (DKIM) and goes out by TLS. SEED chooses faults and moments. Prints a table, and as its last line
 one JSON object.
 """
 
@@ -19,6 +19,7 @@ from tests.faults.installation import Installation, TookTooLongError
 from tests.faults.kinds import DISKS, KINDS, LAST
 from tests.faults.relay import Relay
 from tests.faults.trial import Trial, Verdict
+from tests.mail.certificates import for_tls
 
 SMALL, LARGE = 2_500, 15_000  # messages; 16 and 4 of them make 100,000
 EVERY = 5  # run is a large one
@@ -55,9 +56,9 @@ class Deck:
         self._cards.extendleft(reversed(words))
 
 
-def run(installation, relay, faults, *, size, seconds, chance):
+def run(installation, relay, faults, *, size, seconds, chance, sealed):
     """Send one delivery through these faults; return which of them happened in time, and what it came to."""
-    trial = Trial(installation, relay, size=size, seconds=seconds, chance=chance, longest=AWAY)
+    trial = Trial(installation, relay, size=size, seconds=seconds, chance=chance, longest=AWAY, sealed=sealed)
     moments = sorted(chance.uniform(0.02, 0.95) for _ in faults)
     happened = []
     try:
@@ -83,7 +84,8 @@ def main():
     sizes = [max(200, int(scale * (SMALL if number % EVERY else LARGE))) for number in range(1, runs + 1)]
     tell(f"{runs} deliveries, {sum(sizes):,} messages, {FAULTS} faults for each; SEED={seed}")
     folder = Path(tempfile.mkdtemp(prefix="sendoff-faults-"))
-    with Relay() as relay, Installation(folder) as installation:
+    secured, trusted = for_tls(folder)
+    with Relay(secured) as relay, Installation(folder, SSL_CERT_FILE=str(trusted)) as installation:
         found, count, messages = play(installation, relay, sizes, random.Random(seed))  # noqa: S311 - as above
     good = all(one.good for one in found)
     if good:
@@ -106,7 +108,8 @@ def play(installation, relay, sizes, chance):
             break
         faults, start = deck.draw(), time.monotonic()
         seconds = SECONDS if number % EVERY else 0
-        happened, verdict = run(installation, relay, faults, size=size, seconds=seconds, chance=chance)
+        sealed = number % 2 == 0
+        happened, verdict = run(installation, relay, faults, size=size, seconds=seconds, chance=chance, sealed=sealed)
         deck.put_back([words for words in faults if words not in happened])
         found.append(verdict)
         count.update(happened)

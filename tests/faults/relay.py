@@ -18,7 +18,8 @@ _RESET = struct.pack("ii", 1, 0)
 class Relay:
     """Runs in a thread. `taken` counts messages by recipient, `names` has the Message-IDs each of them got."""
 
-    def __init__(self):
+    def __init__(self, secured=None):
+        """`secured` is the TLS context of a second port, that speaks TLS from its first byte."""
         self.taken = Counter()
         self.names = defaultdict(set)
         self.count = 0
@@ -28,11 +29,13 @@ class Relay:
         self.resets = deque()  # positions at which connections are still to be reset, one each
         self.in_doubt = 0  # messages whose sender cannot know what became of them, at most
         self.refusals = 0
+        self.unsigned = 0  # messages without a signature (DKIM)
         self._writers = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._server = None
-        self.port = 0
+        self._contexts = [None, secured] if secured else [None]
+        self._servers = []
+        self._ports = [0] * len(self._contexts)
 
     def __enter__(self):
         self._thread.start()
@@ -50,8 +53,16 @@ class Relay:
         self.storm, self.losing, self.seconds = False, 0, 0.0
         self.resets.clear()
 
+    @property
+    def port(self):
+        return self._ports[0]
+
+    @property
+    def secured_port(self):
+        return self._ports[1]
+
     def listen(self):
-        """Take connections (again, on the same port)."""
+        """Take connections (again, on the same ports)."""
         self._do(self._listen())
 
     def vanish(self):
@@ -62,11 +73,16 @@ class Relay:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
 
     async def _listen(self):
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=2**22)
-        self.port = self._server.sockets[0].getsockname()[1]
+        wanted = zip(self._ports, self._contexts, strict=True)
+        self._servers = [
+            await asyncio.start_server(self._serve, "127.0.0.1", port, limit=2**22, ssl=context)
+            for port, context in wanted
+        ]
+        self._ports = [server.sockets[0].getsockname()[1] for server in self._servers]
 
     async def _vanish(self):
-        self._server.close()
+        for server in self._servers:
+            server.close()
         conversations = list(self._writers.values())
         for writer in list(self._writers):
             self._break(writer)
@@ -118,6 +134,7 @@ class Relay:
         self.taken[recipient] += 1
         self.names[recipient].add(_MESSAGE_ID.search(content)[1])
         self.count += 1
+        self.unsigned += b"DKIM-Signature:" not in content
         await self._at("taken", writer)
         if self.losing > 0:
             self.losing -= 1

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, field
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from tests.faults.installation import WORKERS, TookTooLongError, wait_until
 from tests.sending.orders import check_balance, fill, frozen
@@ -16,9 +16,10 @@ from webapp.deliveries.models import Delivery, Preparation
 from webapp.deliveries.preparation_freeze import CHUNK
 from webapp.deliveries.states import Outcome, State
 from webapp.errors import Conflict
+from webapp.mail.dkim import Algorithm
 from webapp.mail.models import Relay as RelayRow
 from webapp.queue import push
-from webapp.sending import work
+from webapp.sending import domains, work
 from webapp.sending.claims import Order
 
 CONNECTIONS = 2  # of each worker
@@ -46,16 +47,18 @@ class Verdict:
 
 
 class Trial:
-    """A delivery of `size` messages that takes about `seconds` if nothing goes wrong."""
+    """A delivery of `size` messages that takes about `seconds` if nothing goes wrong; `sealed`: signed, and sent by TLS."""
 
-    def __init__(self, installation, relay, *, size, seconds, chance, longest=1.0):
+    def __init__(self, installation, relay, *, size, seconds, chance, longest=1.0, sealed=False):
         self.installation, self.relay, self.size, self.chance, self.longest = installation, relay, size, chance, longest
         relay.behave()
         relay.seconds = seconds * CONNECTIONS * WORKERS / size
         self._before, self._doubts = relay.count, relay.in_doubt
         self.bound = 0
         self.paused = []
-        self.order = wait_until(lambda: make_delivery(size, port=relay.port))
+        self.sealed, relay.unsigned = sealed, 0
+        port = relay.secured_port if sealed else relay.port
+        self.order = wait_until(lambda: make_delivery(size, port=port, sealed=sealed))
         push("send.deliver", self.order.delivery_id)
 
     @property
@@ -150,6 +153,8 @@ class Trial:
             except AssertionError as error:
                 found.words.append(f"counters, rows and chunks tell different stories: {error}")
         taken, names = self.relay.taken, self.relay.names
+        if self.sealed and self.relay.unsigned:
+            found.words.append(f"{self.relay.unsigned} messages came without a signature")
         found.unconfirmed = figures.unconfirmed
         for email, status in rows:
             outcome, copies = Outcome(status), taken[email]
@@ -162,16 +167,17 @@ class Trial:
         return True
 
 
-def make_delivery(size, *, port):
+def make_delivery(size, *, port, sealed=False):
     """Make a delivery that is being sent over the relay on that port."""
     at = clock.now()
     with transaction():
+        sender = {"from_address": f"news@{signed_domain(at)}"} if sealed else {}
         topic = Topic(name=f"News {at.timestamp()}")
         way = RelayRow(
             name=f"R {topic.name}",
             host="127.0.0.1",
             port=port,
-            tls="none",
+            tls="implicit" if sealed else "none",
             max_connections=CONNECTIONS * WORKERS,
             by_domain=False,  # all recipients of a trial are of one domain, which would be spared after a storm
             created_at=at,
@@ -182,7 +188,7 @@ def make_delivery(size, *, port):
         delivery = Delivery(label="A trial", topic_id=topic.id, relay_id=way.id, state="sending", **times)
         db.session.add(delivery)
         db.session.flush()
-        prepared = Preparation(delivery_id=delivery.id, status="done", started_at=at, frozen=frozen(topic.id))
+        prepared = Preparation(delivery_id=delivery.id, status="done", started_at=at, frozen=frozen(topic.id, **sender))
         db.session.add(prepared)
         db.session.flush()
         delivery.preparation_id = prepared.id
@@ -196,3 +202,13 @@ def make_delivery(size, *, port):
         ).all()
         fill(prepared.id, delivery_id=delivery.id, people=list(people), chunk=CHUNK)
     return Order(delivery.id, prepared.id, topic.id)
+
+
+def signed_domain(at):
+    """Return a domain of a sender that signs."""
+    domain = "signed.example"
+    if not domains.signing_keys(domain):
+        person = db.session.scalars(select(User).limit(1)).one()
+        key = domains.add_key(domain, algorithm=Algorithm.RSA, by=person, at=at)
+        domains.activate(key.id, by=person, at=at)
+    return domain

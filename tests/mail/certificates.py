@@ -12,6 +12,12 @@ from cryptography.x509.oid import NameOID
 
 def make_certificate(folder):
     """Return (server context, client context that trusts it)."""
+    server, path = for_tls(folder)
+    return server, ssl.create_default_context(cafile=str(path))
+
+
+def for_tls(folder):
+    """Return (server context, file with the certificate that a client is to trust)."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     start = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
@@ -34,5 +40,4 @@ def make_certificate(folder):
     )
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(path)
-    client = ssl.create_default_context(cafile=str(path))
-    return server, client
+    return server, path
