@@ -1,6 +1,6 @@
 """`make faults`: deliveries are sent while things go wrong at random moments, again and again, and then everybody is counted.
 
-RUNS deliveries (20), 100,000 messages (times SCALE) in all, and 100 faults. Most deliveries are sent slowly enough for much to happen
+RUNS deliveries (20), 100,000 messages (times SCALE) in all, and at least 100 faults. Most deliveries are sent slowly enough for much to happen
 to them; every fifth is large and goes out as fast as it can. Every other one is signed (DKIM) and goes out by TLS. SEED chooses faults and moments. Prints a table, and as its last line
 one JSON object.
 """
@@ -23,7 +23,8 @@ from tests.mail.certificates import for_tls
 
 SMALL, LARGE = 2_500, 15_000  # messages; 16 and 4 of them make 100,000
 EVERY = 5  # run is a large one
-FAULTS = 6  # of each run; some runs end before all of theirs, and a hundred are wanted
+FAULTS = 6  # of each run; some runs end before all of theirs
+WANTED = 5  # for each run, all in all: more deliveries are sent until so many have happened
 SECONDS = 20.0  # that a small one lasts if nothing goes wrong
 AWAY = 45.0  # the longest that a server is away: past every lease and patience
 PATIENCE = 240.0
@@ -102,12 +103,15 @@ def play(installation, relay, sizes, chance):
         tell("No disk is filled: only root can make one for that.")
     deck = Deck(chance, own_disk=installation.own_disk)
     found, count, messages, began = [], Counter(), 0, time.monotonic()
-    for number, size in enumerate(sizes, start=1):
+    number = 0
+    while number < len(sizes) or sum(count.values()) < WANTED * len(sizes):
+        size = sizes[number] if number < len(sizes) else sizes[0]
+        number += 1
         if time.monotonic() - began > LONGEST:
             tell("The time is over: the rest is left out.")
             break
         faults, start = deck.draw(), time.monotonic()
-        seconds = SECONDS if number % EVERY else 0
+        seconds = SECONDS if number % EVERY or number > len(sizes) else 0
         sealed = number % 2 == 0
         happened, verdict = run(installation, relay, faults, size=size, seconds=seconds, chance=chance, sealed=sealed)
         deck.put_back([words for words in faults if words not in happened])
