@@ -335,3 +335,49 @@ def test_a_failure_of_the_loop_itself_leaves_every_message_accounted_for(tmp_pat
         assert not sending.loop.is_alive()
     assert "The sending loop failed" in caplog.text
     assert {note.state for note in Finding(path_of(tmp_path, hold.token)).notes().values()} == {UNTOUCHED}
+
+
+def test_a_relay_that_closes_after_each_message_makes_nobody_wait(tmp_path):
+    def script(conversation):
+        conversation.greet("PIPELINING")
+        conversation.serve(lambda stage, _: None if stage == "mail" and conversation.messages else "")
+
+    with ScriptedServer(script) as server, Sending(tmp_path, server.port, connections=2) as sending:
+        sending.fill(60)
+        assert sending.told(60, seconds=20) == {Outcome.SENT: 60}
+        assert numbers(server) == list(range(60))
+        closed = [one for one in server.conversations if one.commands[-1].startswith("MAIL") and one.messages]
+        assert len(closed) <= 4, "each connection has learnt it after two"
+
+
+def test_a_close_between_two_messages_is_no_fault_of_the_second(tmp_path):
+    def script(conversation):
+        conversation.greet("PIPELINING")
+        most = 1 + conversation.number % 2  # never twice the same
+        conversation.serve(lambda stage, _: None if stage == "mail" and len(conversation.messages) == most else "")
+
+    with ScriptedServer(script) as server, Sending(tmp_path, server.port, connections=1) as sending:
+        sending.fill(40)
+        assert sending.told(40, seconds=30) == {Outcome.SENT: 40}
+
+
+def test_after_one_timeout_in_a_group_messages_are_pipelined_again_after_a_while(tmp_path, monkeypatch):
+    monkeypatch.setattr(line, "_CAUTIOUS_MESSAGES", 5)
+    late = deque([True])
+    hold_back = threading.Event()
+
+    def replies(stage, _):
+        if stage == "content" and len(server.conversations[0].messages) == 2 and late:
+            late.clear()
+            hold_back.wait(5)
+        return ""
+
+    limits = Timeouts(connect=2, command=0.3, content=0.3)
+    with (
+        ScriptedServer(good("PIPELINING", replies=replies)) as server,
+        Sending(tmp_path, server.port, connections=1, timeouts=limits) as sending,
+    ):
+        sending.fill(30)
+        assert sending.told(30) == {Outcome.SENT: 29, Outcome.UNCONFIRMED: 1}
+        hold_back.set()
+        assert [len(one.messages) for one in server.conversations[1:]] == [5, 23]

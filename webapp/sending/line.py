@@ -8,6 +8,10 @@ from webapp.mail.wire import RelayError, Trouble, Wire
 
 #: A relay may want a new connection now and then; ours ends before it does.
 MESSAGES_PER_CONNECTION = 1000
+#: After a timeout that pipelining may be to blame for, so many go without it.
+_CAUTIOUS_MESSAGES = 100
+#: After so many such doubts, none is pipelined any more; an answer out of place leaves no doubt.
+_SURE = 2
 _WAITS = (0.2, 0.5, 1.0, 2.0, 4.0)
 
 
@@ -17,7 +21,10 @@ class Line:
     def __init__(self, target: Target, desk: Desk) -> None:
         self._session = Session(target)
         self._desk = desk
-        self._plain = False
+        self._doubts = 0
+        self._cautious = False
+        self._most = MESSAGES_PER_CONNECTION
+        self._closed_after = 0
         self._failures = 0
         self._wire: Wire | None = None
         self._exchange = Exchange({}, desk, timeouts=target.timeouts)
@@ -47,9 +54,11 @@ class Line:
         """Take up a connection that was opened; return its number for polling. Raises RelayError."""
         self._wire = self._session.wire
         extensions, timeouts = self._session.extensions, self._session.target.timeouts
-        self._exchange = Exchange(extensions, self._desk, timeouts=timeouts, plain=self._plain)
+        plain = self._cautious or self._doubts >= _SURE
+        self._exchange = Exchange(extensions, self._desk, timeouts=timeouts, plain=plain)
         self._rest = memoryview(b"")
-        self.left = MESSAGES_PER_CONNECTION
+        self.left = min(self._most, _CAUTIOUS_MESSAGES if self._cautious else MESSAGES_PER_CONNECTION)
+        self._cautious = False
         self.begun_at = now
         self.deadline = math.inf
         said = self._wire.unblock()
@@ -112,13 +121,22 @@ class Line:
         self._wire = None
         self._session.close()
         self._exchange.broken(error, unwritten=len(self._rest))
-        self._plain = self._plain or error.desync
+        self._learn(error, handed)
         self.open_at = now + _WAITS[min(0 if handed else self._failures, len(_WAITS) - 1)]
         self._failures = 1 if handed else self._failures + 1
         self._exchange = Exchange({}, self._desk, timeouts=self._session.target.timeouts)
         self._rest = memoryview(b"")
         self.deadline = math.inf
         return number
+
+    def _learn(self, error: RelayError, handed: int) -> None:
+        """Speak to the relay as it wants it: without groups, or with no more messages for a connection than it takes."""
+        if error.desync:
+            self._cautious = True
+            self._doubts += 1 if error.trouble is Trouble.TIMEOUT else _SURE
+        if error.trouble is Trouble.CLOSED and handed:
+            self._most = handed if handed == self._closed_after else MESSAGES_PER_CONNECTION
+            self._closed_after = handed
 
     @property
     def number(self) -> int:

@@ -32,17 +32,28 @@ AT_ONCE = 2.0
 
 
 class Loop(threading.Thread):
-    """Sends what is in the stock over `connections` connections until told to stop. It touches no database."""
+    """Sends what is in the stock over `connections` connections until told to stop. It touches no database.
+
+    Messages are signed in `signers` threads.
+    """
 
     def __init__(
-        self, target: Target, *, connections: int, stock: Stock, maker: Making, weather: Weather, pacer: Pacer
+        self,
+        target: Target,
+        *,
+        connections: int,
+        stock: Stock,
+        maker: Making,
+        weather: Weather,
+        pacer: Pacer,
+        signers: int = 1,
     ) -> None:
         super().__init__(name="loop", daemon=True)
         desk = Desk(stock, weather, pacer)
         self._stock = stock
         self._weather = weather
         self._picker = Picker(stock, pacer)
-        self._workshop = Workshop(maker, self._picker, desk, wake=self.wake)
+        self._workshop = Workshop(maker, self._picker, desk, wake=self.wake, threads=signers)
         self._closed = [Line(target, desk) for _ in range(connections)]
         self._open: dict[int, Line] = {}
         self._idle: list[Line] = []

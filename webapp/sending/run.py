@@ -28,6 +28,7 @@ from webapp.sending.stock import Hold, Stock, Told
 from webapp.sending.troubles import Reason, judge, too_many_bounces, too_many_complaints
 from webapp.sending.weather import Weather
 from webapp.sending.work import Work
+from webapp.sending.workshop import signing_threads
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +113,7 @@ class Run:
             maker=self._job.maker,
             weather=self._weather,
             pacer=self._pacer,
+            signers=signing_threads(self._terms.share),
         )
 
     def _work(self, started: float) -> str:

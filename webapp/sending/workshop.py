@@ -1,10 +1,12 @@
 """Messages made for the wire: each when it is its turn, or, where they are signed, some ahead in threads of their own.
 
 Making a message is Python's work and gains nothing from threads; an RSA signature is ten times as much work, and done without
-Python's lock.
+Python's lock. Each time a thread gives the lock away and wants it back costs a good part of a signature where the cores are busy:
+so there are no more threads than cores for them, and each is given many messages at a time.
 """
 
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,10 +21,11 @@ from webapp.sending.stock import Item
 
 log = logging.getLogger(__name__)
 
-#: Threads that sign, messages given to one of them at a time, and how many such lots are made ahead.
-_THREADS = 2
-_LOT = 4
-_LOTS_AHEAD = 8
+#: Messages given to a thread that signs at a time, and how many such lots are made ahead beside the one each thread is at.
+_LOT = 16
+_LOTS_AHEAD = 3
+#: More threads than this would only wait for the one that drives the connections.
+_MOST_THREADS = 8
 
 _Attempt = tuple[Item, Outgoing | Exception]
 
@@ -35,10 +38,17 @@ class Making(Protocol):
     def make(self, *, seq: int, email: str, values: dict[str, object]) -> Made: ...
 
 
+def signing_threads(processes: int) -> int:
+    """Return how many threads sign in each of so many sending processes of a machine: as many as they have cores to themselves."""
+    return max(1, min((os.cpu_count() or 1) // processes, _MOST_THREADS))
+
+
 class Workshop:
     """Gives made messages in the order they were picked; used by the loop alone. `wake` is called when one it asked for is made."""
 
-    def __init__(self, maker: Making, picker: Picker, desk: Desk, *, wake: Callable[[], object]) -> None:
+    def __init__(
+        self, maker: Making, picker: Picker, desk: Desk, *, wake: Callable[[], object], threads: int = 1
+    ) -> None:
         self._maker = maker
         self._picker = picker
         self._desk = desk
@@ -46,7 +56,8 @@ class Workshop:
         self._asked = False
         self._made: deque[_Attempt] = deque()
         self._ahead: deque[Future[list[_Attempt]]] = deque()
-        self._pool = ThreadPoolExecutor(_THREADS, "sign") if maker.signed else None
+        self._pool = ThreadPoolExecutor(threads, "sign") if maker.signed else None
+        self._most_ahead = threads + _LOTS_AHEAD
 
     def next(self, now: float) -> Outgoing | None:
         """Return the next message, None if there is none just now."""
@@ -74,7 +85,7 @@ class Workshop:
         return self._made.popleft() if self._made else None
 
     def _make_ahead(self, pool: ThreadPoolExecutor, now: float) -> None:
-        while len(self._ahead) < _LOTS_AHEAD:
+        while len(self._ahead) < self._most_ahead:
             lot: list[Item] = []
             while len(lot) < _LOT and (item := self._picker.next(now)) is not None:
                 lot.append(item)
