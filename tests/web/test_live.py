@@ -91,6 +91,7 @@ def stage(app: Flask, services: Services, tmp_path_factory: pytest.TempPathFacto
         web.stop()
         found.broker.stop()
         with engine.begin() as connection:
+            connection.execute(text("DELETE FROM audit_entry WHERE user_id = :id"), {"id": user})
             connection.execute(text('DELETE FROM "user" WHERE id = :id'), {"id": user})
         engine.dispose()
 
