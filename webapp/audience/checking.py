@@ -82,8 +82,8 @@ class Checker:
         if wrong.found:
             refused += self._refuse(lines, given, wrong)
             table = compress(table, [at not in wrong.found for at in range(len(given))])
-        text = "".join([f"{line}\n" for line in map("\t".join, table)])
-        return Staged(text, len(given) - len(wrong.found), refused)
+        count = len(given) - len(wrong.found)
+        return Staged("\n".join(map("\t".join, table)) + "\n" if count else "", count, refused)
 
     def _refuse(self, lines: Sequence[int], given: Sequence[list[str]], wrong: Wrong) -> list[Refused]:
         plan, refused = self.plan, []

@@ -243,12 +243,15 @@ def _rows(feed: _Feed, separator: str, width: int) -> Iterator[Row]:
             yield Row(line, cells)
 
 
-def blocks_of(lines: Iterable[str], separator: str, *, width: int = 0) -> Iterator[Block]:
-    """Read the rows of `rows_of` in blocks. Where each line is a row, and almost everywhere it is, csv takes them all at once."""
-    lines, number, waiting = iter(lines), 0, list[str]()
+def blocks_of(lines: Iterable[str], separator: str, *, width: int = 0, after: int = 0) -> Iterator[Block]:
+    """Read the rows of `rows_of` in blocks; `after` so many lines that were read before.
+
+    Where each line is a row, and almost everywhere it is, csv takes them all at once.
+    """
+    lines, number, waiting = iter(lines), after, list[str]()
     while head := [*waiting, *islice(lines, max(1, BLOCK - len(waiting)))]:
         waiting = []
-        rows = _row_a_line(head, separator)
+        rows = row_a_line(head, separator)
         if rows is not None:
             yield Block(range(number + 1, number + 1 + len(head)), rows, [])
             number += len(head)
@@ -265,7 +268,7 @@ def blocks_of(lines: Iterable[str], separator: str, *, width: int = 0) -> Iterat
         waiting = list(feed.again)
 
 
-def _row_a_line(lines: list[str], separator: str) -> list[list[str]] | None:
+def row_a_line(lines: list[str], separator: str) -> list[list[str]] | None:
     """Read lines that are a row each; return None if some row goes over several, or a quote is never closed."""
     try:
         rows = list(csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True))

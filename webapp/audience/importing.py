@@ -4,15 +4,15 @@ import gc
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import datetime
 from itertools import islice
 from typing import Any, Self
 
 from sqlalchemy import delete
 
-from webapp.audience import blocklist, departing, erased, imports, staging, uploads
-from webapp.audience.checking import Checker, Staged
-from webapp.audience.csvfile import Block
+from webapp.audience import beside, blocklist, departing, erased, imports, staging, uploads
+from webapp.audience.checking import Staged
 from webapp.audience.enlisting import TooManyTagsError
 from webapp.audience.merging import Merged, merge
 from webapp.audience.models import Import, ImportReject
@@ -28,7 +28,6 @@ MORE = ("listed", "tagged", "subscribed", "consents", "unsubscribed", "kept_out"
 log = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
-Checks = Checker | blocklist.Checker
 
 
 class Aside:
@@ -87,17 +86,21 @@ def _read(import_id: int, run_no: int, clock: Clock) -> dict[str, Any]:
     """Stage the whole file, some blocks in each transaction; return the counts."""
     counts: dict[str, Any] = {"stage": "reading", "rows": 0, "rejected": 0, "bytes": 0}
     read_bytes = [0]
-    with Aside() as aside:
+    with Aside() as aside, ExitStack() as stack:
         with transaction():
             imports.hold(import_id, run_no=run_no)
             found = imports.get(import_id)
             checker = imports.checker_of(found)
-            blocks = uploads.read(found, counted=read_bytes, before=aside.finish)
-            staged = _check(checker, blocks)
+            reader = stack.enter_context(
+                beside.reader(checker, separator=found.separator or ",", width=len(found.columns), size=found.size)
+            )
+            lines = uploads.lines(found, counted=read_bytes, before=aside.finish)
+            parts = reader.parts(lines, heading=found.header)
+            staged = _some(parts)
         while staged:
             with transaction():
                 imports.hold(import_id, run_no=run_no)
-                staged = _batch(import_id, run_no, staged, aside=aside, checker=checker, blocks=blocks, counts=counts)
+                staged = _batch(import_id, run_no, staged, aside=aside, checker=checker, parts=parts, counts=counts)
                 counts["bytes"] = read_bytes[0]
                 imports.progress(import_id, run_no=run_no, counts=dict(counts), at=clock())
     with transaction():
@@ -112,15 +115,15 @@ def _batch(
     staged: Sequence[Staged],
     *,
     aside: Aside,
-    checker: Checks,
-    blocks: Iterator[Block],
+    checker: beside.Checks,
+    parts: Iterator[Staged],
     counts: dict[str, Any],
 ) -> list[Staged]:
     """Stage what is checked and check the next blocks meanwhile; return those."""
     texts, connection = [one.text for one in staged], driver()
     aside.start(lambda: staging.fill(connection, import_id, run_no, columns=checker.columns(), texts=texts))
     try:
-        following = _check(checker, blocks)
+        following = _some(parts)
     finally:
         aside.finish()
     refused = [row for one in staged for row in one.refused]
@@ -130,11 +133,11 @@ def _batch(
     return following
 
 
-def _check(checker: Checks, blocks: Iterator[Block]) -> list[Staged]:
-    """Check the next blocks."""
+def _some(parts: Iterator[Staged]) -> list[Staged]:
+    """Return the next blocks, checked."""
     gc.disable()  # rows are many small lists that hold no circles: looking for some costs half as much as reading them
     try:
-        return [checker.check(block) for block in islice(blocks, BLOCKS)]
+        return list(islice(parts, BLOCKS))
     finally:
         gc.enable()
 
@@ -168,7 +171,7 @@ def _merged(found: Import, plan: Plan, table: str, at: datetime) -> Merged:
 
 def _refuse_late(found: Import, plan: Plan, reasons: Mapping[int, str]) -> None:
     """Refuse rows that only the merge could tell; they are read once more, for the rejects hold them as they were."""
-    for block in uploads.read(found, counted=[0]):
+    for block in uploads.read(found):
         late = [
             Refused(line, _column_of(reasons[line], plan), reasons[line], cells)
             for line, cells in zip(block.lines, block.rows, strict=True)

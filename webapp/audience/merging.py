@@ -11,6 +11,7 @@ from webapp.audience import attribute_names, bulk, enlisting
 from webapp.db import db
 
 LOCK = 7_362_011  # one merge at a time: two files with the same new addresses make each contact once
+WITH_OLD = 180_000
 MEMORY = "128MB"  # for the hashes and sorts of a merge; PostgreSQL's own bound is made for small queries
 
 #: Columns of a contact that a file can fill; those in EMPTY hold "" where nothing is known, the others NULL.
@@ -77,7 +78,7 @@ def merge(
     _run("SELECT pg_advisory_xact_lock(:lock)", lock=LOCK)
     _run(f"SET LOCAL work_mem = '{MEMORY}'")
     _run(f"ANALYZE {staging} (line, {wishes.key})")
-    found.duplicates = _fold_duplicates(staging, key=wishes.key, clear=clear)
+    found.duplicates = _fold_duplicates(staging, key=wishes.key, kept=_kept(fields, wishes), clear=clear)
     if "external_id" in fields and wishes.match == "address":
         found.rejects = _refuse_numbers(staging)
     existing = _match(staging, key=wishes.key)
@@ -85,7 +86,7 @@ def merge(
     if wishes.existing == "only":
         found.unknown = _count(staging) - existing
     else:
-        found.created = _create(staging, import_id, _count(staging) - existing, at)
+        found.created = _create(staging, import_id, _count(staging) - existing, at, some_exist=existing > 0)
     if wishes.existing != "leave":
         changes = _changes(fields, keys, clear=clear, match=wishes.match)
         found.updated = _update(staging, import_id, changes, keys, at) if changes and existing else 0
@@ -113,33 +114,40 @@ def _count(staging: str) -> int:
     return int(_run(f"SELECT count(*) FROM {staging}").scalar_one())
 
 
-def _fold_duplicates(staging: str, *, key: str, clear: bool) -> int:
-    """Leave one row for each key: the last, its empty cells filled from the rows before it (unless empty cells clear).
+def _kept(fields: Sequence[str], wishes: Wishes) -> list[str]:
+    """Return the columns of a row whose empty cells are filled from earlier rows of the same person; none if empty cells clear."""
+    same = {"email", "email_norm"} if wishes.match == "address" else {"external_id"}
+    filled = [name for one in fields for name in FILLS.get(one, (one,)) if name in (*PLAIN, "tags")]
+    return [] if wishes.empty == "clear" else [name for name in dict.fromkeys(filled) if name not in same]
+
+
+def _fold_duplicates(staging: str, *, key: str, kept: Sequence[str], clear: bool) -> int:
+    """Leave one row for each key: the last, with what it does not tell from the rows before it (unless empty cells clear).
 
     Whoever has left in any of the rows has left.
     """
     _run("DROP TABLE IF EXISTS pg_temp.twice")
+    # The few rows that are not alone are taken out once; where they lie (ctid) finds them again without another look at all rows.
     _run(
         f"""CREATE TEMP TABLE twice ON COMMIT DROP AS
-        SELECT {key} AS key, max(line) AS line FROM {staging} GROUP BY {key} HAVING count(*) > 1"""
+        SELECT s.*, s.ctid AS place, several.last FROM {staging} AS s JOIN (
+            SELECT {key} AS key, max(line) AS last FROM {staging} GROUP BY {key} HAVING count(*) > 1
+        ) AS several ON several.key = s.{key}"""
     )
-    _run("ANALYZE twice")
-    kept = () if clear else (*PLAIN, "tags")
-    last = "".join(
-        f", (array_agg({name} ORDER BY d.line DESC) FILTER (WHERE {name} IS NOT NULL))[1] AS {name}" for name in kept
-    )
+    _run("ANALYZE twice (line, last)")
+    gone = _run(f"DELETE FROM {staging} AS s USING twice AS d WHERE s.ctid = d.place AND d.line < d.last")
+    last = "(array_agg({name} ORDER BY d.line DESC) FILTER (WHERE {name} IS NOT NULL))[1] AS {name}"
+    lasts = "".join(", " + last.format(name=name) for name in kept)
     fill = "".join(f", {name} = one.{name}" for name in kept)
-    if not clear:
-        fill += ", attributes = coalesce(more.attributes, s.attributes)"
+    fill += "" if clear else ", attributes = coalesce(more.attributes, s.attributes)"
     _run(
-        f"""WITH d AS (SELECT s.*, twice.line AS last FROM {staging} AS s JOIN twice ON twice.key = s.{key}),
-            one AS (SELECT last, max(consent_at) AS consent_at, bool_or(opt_out) AS opt_out{last} FROM d GROUP BY last),
+        f"""WITH one AS (SELECT last, max(consent_at) AS consent_at, bool_or(opt_out) AS opt_out{lasts}
+                FROM twice AS d GROUP BY last),
             more AS (SELECT last, jsonb_object_agg(e.key, e.value ORDER BY d.line) AS attributes
-                FROM d CROSS JOIN LATERAL jsonb_each(d.attributes) AS e GROUP BY last)
+                FROM twice AS d CROSS JOIN LATERAL jsonb_each(d.attributes) AS e GROUP BY last)
         UPDATE {staging} AS s SET consent_at = one.consent_at, opt_out = one.opt_out{fill}
-        FROM one LEFT JOIN more USING (last) WHERE s.line = one.last"""
+        FROM twice AS d JOIN one USING (last) LEFT JOIN more USING (last) WHERE s.ctid = d.place AND d.line = d.last"""
     )
-    gone = _run(f"DELETE FROM {staging} AS s USING twice WHERE s.{key} = twice.key AND s.line < twice.line")
     return int(gone.rowcount)
 
 
@@ -169,14 +177,16 @@ def _match(staging: str, *, key: str) -> int:
     return int(made.rowcount)
 
 
-def _create(staging: str, import_id: int, number: int, at: datetime) -> int:
+def _create(staging: str, import_id: int, number: int, at: datetime, *, some_exist: bool) -> int:
     """Make contacts of the rows that have none, in the order of the file."""
+    if number == 0:
+        return 0
+    others = "WHERE NOT EXISTS (SELECT FROM matched WHERE matched.line = s.line)" if some_exist else ""
     values = ", ".join(f"coalesce({name}, '')" if name in EMPTY else name for name in PLAIN)
     with bulk.loading("contact", rows=number):
         made = _run(
             f"""INSERT INTO contact ({", ".join(PLAIN)}, attributes, created_at, updated_at, import_id)
-            SELECT {values}, attributes, :at, :at, :import_id FROM {staging} AS s
-            WHERE NOT EXISTS (SELECT FROM matched WHERE matched.line = s.line)""",
+            SELECT {values}, attributes, :at, :at, :import_id FROM {staging} AS s {others}""",
             at=at,
             import_id=import_id,
         )
@@ -207,17 +217,30 @@ def _update(staging: str, import_id: int, changes: Mapping[str, str], keys: Sequ
     old, new = ", ".join(f"c.{name}" for name in changes), ", ".join(changes.values())
     values = {"keys": list(keys)} if ":keys" in new else {}
     rows = f"matched AS m JOIN {staging} AS s ON s.line = m.line"
+    differs = f"ROW({old}) IS DISTINCT FROM ROW({new})"
+    write = f"""UPDATE contact AS c SET {", ".join(f"{name} = {sql}" for name, sql in changes.items())}, updated_at = :at
+        FROM {rows} WHERE c.id = m.contact_id AND {differs}"""
+    keep = f"INSERT INTO import_before (import_id, contact_id, {', '.join(BEFORE)})"
+    if tells_what_was():
+        was = ", ".join(f"old.{name}" for name in BEFORE)
+        kept = _run(
+            f"""WITH was AS ({write} RETURNING old.id, {was})
+            {keep} SELECT :import_id, id, {", ".join(BEFORE)} FROM was""",
+            import_id=import_id,
+            at=at,
+            **values,
+        )
+        return int(kept.rowcount)
     kept = _run(
-        f"""INSERT INTO import_before (import_id, contact_id, {", ".join(BEFORE)})
-        SELECT :import_id, c.id, {", ".join(f"c.{name}" for name in BEFORE)}
-        FROM {rows} JOIN contact AS c ON c.id = m.contact_id WHERE ROW({old}) IS DISTINCT FROM ROW({new})""",
+        f"""{keep} SELECT :import_id, c.id, {", ".join(f"c.{name}" for name in BEFORE)}
+        FROM {rows} JOIN contact AS c ON c.id = m.contact_id WHERE {differs}""",
         import_id=import_id,
         **values,
     )
-    _run(
-        f"""UPDATE contact AS c SET {", ".join(f"{name} = {sql}" for name, sql in changes.items())}, updated_at = :at
-        FROM {rows} WHERE c.id = m.contact_id AND ROW({old}) IS DISTINCT FROM ROW({new})""",
-        at=at,
-        **values,
-    )
+    _run(write, at=at, **values)
     return int(kept.rowcount)
+
+
+def tells_what_was() -> bool:
+    """Say whether an UPDATE can return what rows were before it (PostgreSQL 18): contacts are then gone through once, not twice."""
+    return int(_run("SHOW server_version_num").scalar_one()) >= WITH_OLD

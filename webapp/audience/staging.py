@@ -1,10 +1,10 @@
 """The staging table of one run of an import: filled by COPY, read by the merge, then dropped. Never logged."""
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from psycopg import Connection
-from psycopg.types.json import Jsonb
 from sqlalchemy import text
 
 from webapp.audience import erased
@@ -50,11 +50,20 @@ def refuse(import_id: int, *, rows: Sequence[Refused]) -> None:
         driver().cursor() as cursor,
         cursor.copy('COPY import_reject (import_id, line, "column", reason, "row") FROM STDIN') as copy,
     ):
-        copy.set_types(["int8", "int4", "text", "text", "jsonb"])
-        for row in rows:
-            # Of somebody who was erased, nothing is kept but where they stood.
-            cells = [] if row.reason == "erased" else [cell.replace("\0", "") for cell in row.cells]
-            copy.write_row((import_id, row.line, row.column, row.reason, Jsonb(cells)))
+        copy.write("".join([_rejected(import_id, row) for row in rows]))
+
+
+def _rejected(import_id: int, row: Refused) -> str:
+    """Write a row as COPY reads it; JSON holds no line end and no tab of its own."""
+    # Of somebody who was erased, nothing is kept but where they stood.
+    kept = [] if row.reason == "erased" else [cell.replace("\0", "") for cell in row.cells]
+    cells = json.dumps(kept, ensure_ascii=False)
+    column = "\\N" if row.column is None else _escaped(row.column)
+    return f"{import_id}\t{row.line}\t{column}\t{row.reason}\t{_escaped(cells)}\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
 def take_erased(import_id: int, run_no: int) -> list[int]:

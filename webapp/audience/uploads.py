@@ -11,10 +11,11 @@ from sqlalchemy import insert, select
 
 from webapp.accounts.models import User
 from webapp.audience import blocklist, columns, dates, unpacking
+from webapp.audience.beside import without_heading
 from webapp.audience.csvfile import ENCODINGS, SEPARATORS, Block, Encodings, blocks_of, guess, lines_of, rows_of
 from webapp.audience.models import Attribute, Import, ImportPart
 from webapp.audience.rows import MAX_COLUMNS, clean
-from webapp.db import db
+from webapp.db import db, driver
 from webapp.errors import Invalid
 from webapp.words import _l
 
@@ -126,10 +127,10 @@ def read_as(found: Import, *, encoding: str, separator: str, header: bool) -> No
 
 def look(found: Import) -> Preview:
     """Return the beginning of the file as it is understood now."""
-    lines = head(found.id, found.encoding or "utf-8").splitlines(keepends=True)
+    first = head(found.id, found.encoding or "utf-8").splitlines(keepends=True)
     rows = [
         [clean(cell) for cell in row.cells]
-        for row in islice(rows_of(lines[:-1] if len(lines) > LOOKED_AT else lines, found.separator or ","), LOOKED_AT)
+        for row in islice(rows_of(first[:-1] if len(first) > LOOKED_AT else first, found.separator or ","), LOOKED_AT)
     ]
     width = min(max((len(row) for row in rows), default=0), MAX_COLUMNS + 1)
     if found.header and rows:
@@ -155,16 +156,23 @@ def pieces(import_id: int, *, before: Callable[[], None] | None = None) -> Itera
     while True:
         if before:
             before()
-        wanted = ImportPart.import_id == import_id, ImportPart.no >= no, ImportPart.no < no + some
-        found = db.session.scalars(select(ImportPart.data).where(*wanted).order_by(ImportPart.no)).all()
+        with driver().cursor(binary=True) as cursor:  # as text, bytes would come as twice as many hexadecimal digits
+            wanted = "SELECT data FROM import_part WHERE import_id = %s AND no >= %s AND no < %s ORDER BY no"
+            found = [bytes(row[0]) for row in cursor.execute(wanted, (import_id, no, no + some))]
         yield from found
         if len(found) < some:
             return
         no, some = no + some, AT_ONCE
 
 
-def read(found: Import, *, counted: list[int], before: Callable[[], None] | None = None) -> Iterator[Block]:
-    """Return the rows of the whole file, without its heading; `counted[0]` grows with the bytes that were read.
+def read(found: Import) -> Iterator[Block]:
+    """Return the rows of the whole file, without its heading."""
+    blocks = blocks_of(lines(found, counted=[0]), found.separator or ",", width=len(found.columns))
+    return without_heading(blocks) if found.header else blocks
+
+
+def lines(found: Import, *, counted: list[int], before: Callable[[], None] | None = None) -> Iterator[str]:
+    """Return the lines of the whole file; `counted[0]` grows with the bytes that were read.
 
     `before` is called each time before the database is asked for more.
     """
@@ -174,18 +182,7 @@ def read(found: Import, *, counted: list[int], before: Callable[[], None] | None
             counted[0] += len(piece)
             yield piece
 
-    blocks = blocks_of(lines_of(watched(), found.encoding or "utf-8"), found.separator or ",", width=len(found.columns))
-    return _without_heading(blocks) if found.header else blocks
-
-
-def _without_heading(blocks: Iterator[Block]) -> Iterator[Block]:
-    """Leave out the first row that is not empty."""
-    for block in blocks:
-        at = next((at for at, row in enumerate(block.rows) if any(cell.strip() for cell in row)), None)
-        if at is not None:
-            yield block._replace(lines=block.lines[at + 1 :], rows=block.rows[at + 1 :])
-            break
-    yield from blocks
+    return lines_of(watched(), found.encoding or "utf-8")
 
 
 def titles(names: Sequence[str]) -> list[str]:
