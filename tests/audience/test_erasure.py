@@ -17,6 +17,8 @@ from webapp.deliveries import preparation, preparation_run
 from webapp.deliveries.models import Message
 from webapp.errors import Invalid
 from webapp.mail.models import Relay
+from webapp.tracking import ingest
+from webapp.tracking.hits import Raw
 from webapp.tracking.models import Hit, Reaction
 
 
@@ -97,6 +99,18 @@ def test_an_erased_address_cannot_be_added_again_until_it_is_taken_off_the_list(
         suppression.remove(entry.id, reason="Signed up again", by=user, at=T0)
         contacts.create(Facts(email=address), by=user, at=T0)
     assert erased.checker() is None
+
+
+def test_what_an_erased_person_does_afterwards_tells_nobody_who_it_was(reader, user):
+    message = db.session.scalars(select(Message).where(Message.contact_id == reader.id)).one()
+    with transaction():
+        erasure.erase(reader, by=user, at=T0)
+        ingest.fold([Raw("click", message.delivery_id, message.seq, 1, T0, "Mail 9", "192.0.2.9", "GET")])
+    kept = db.session.scalars(select(Hit).order_by(Hit.id.desc())).first()
+    assert (kept.kind, kept.contact_id, kept.agent, kept.address) == ("click", None, "", "")
+    reaction = db.session.scalars(select(Reaction)).one()
+    assert reaction.contact_id is None
+    assert reaction.clicked_at is not None
 
 
 def test_an_address_that_another_contact_has_stays_with_that_one(reader, user):

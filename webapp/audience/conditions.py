@@ -36,7 +36,7 @@ class Kind:
     """A kind of condition: what it may be about (`choices` for a user), its operators, and its SQL.
 
     `expression(subject, operator, value)` is never NULL for any contact, correlates with Contact alone, and binds
-    every value.
+    every value. Of some subjects only some operators are `offered` (any is understood), or values are `suggested`.
     """
 
     code: str
@@ -44,6 +44,8 @@ class Kind:
     operators: Mapping[str, Operator]
     choices: Callable[[User], Choices]
     expression: Callable[[str, str, Any], ColumnElement[bool]]
+    offered: Callable[[], Mapping[str, Sequence[str]]] = dict
+    suggested: Callable[[str], Choices] = lambda _subject: ()
 
 
 _kinds: dict[str, Kind] = {}

@@ -1,5 +1,6 @@
 """The kinds of conditions about contacts themselves: fields, dates, attributes, topics, lists, suppression."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -47,6 +48,16 @@ AHEAD = {
     "soon": Operator(words=_l("is in the next (days)"), takes="whole"),
     "later": Operator(words=_l("is further ahead than (days)"), takes="whole"),
 }
+BOOLEAN = {"yes": Operator(words=_l("is yes")), "no": Operator(words=_l("is no"))}
+_EITHER = ("empty", "filled")
+#: What can be asked of an attribute that is defined, by its type.
+OF_TYPE = {
+    "text": tuple(TEXT),
+    "number": (*NUMBER, *_EITHER),
+    "date": (*DATE, *AHEAD, *_EITHER),
+    "boolean": (*BOOLEAN, *_EITHER),
+    "choice": ("is", "is_not", *_EITHER),
+}
 IS_NUMBER = r"^-?[0-9]{1,15}([.][0-9]{1,6})?$"
 IS_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}($|[T ])"
 
@@ -91,6 +102,8 @@ def _attribute(subject: str, operator: str, value: Any) -> ColumnElement[bool]:
     if operator in TEXT:
         return text_is(own, operator, value)
     filled = func.coalesce(own, "")
+    if operator in BOOLEAN:
+        return filled == ("true" if operator == "yes" else "false")
     if operator in NUMBER:
         stored = func.jsonb_typeof(Contact.attributes.op("->")(literal(subject))) == "number"
         number = case((stored, cast(filled, Numeric)), (filled.op("~")(IS_NUMBER), cast(filled, Numeric)))
@@ -160,6 +173,15 @@ def _attributes(_by: User) -> Choices:
     return sorted(labels.items(), key=lambda pair: pair[1].lower())
 
 
+def _of_types() -> dict[str, tuple[str, ...]]:
+    return {row.name: OF_TYPE[row.kind] for row in db.session.execute(select(Attribute.name, Attribute.kind))}
+
+
+def _options(name: str) -> Choices:
+    options = db.session.scalar(select(Attribute.choices).where(Attribute.name == name)) or []
+    return [(one, one) for one in options]
+
+
 def _topics(_by: User) -> Choices:
     return [(str(one.id), one.name) for one in topics.choices()]
 
@@ -196,11 +218,12 @@ def provide() -> None:
     for code, words, operators, choices, expression in (
         ("field", _l("Contact"), TEXT, _named(FIELDS), _field),
         ("date", _l("Date"), DATE, _named(DATES), _moment),
-        ("attribute", _l("Attribute"), TEXT | NUMBER | DATE | AHEAD, _attributes, _attribute),
+        ("attribute", _l("Attribute"), TEXT | NUMBER | DATE | AHEAD | BOOLEAN, _attributes, _attribute),
         ("topic", _l("Topic"), TOPIC, _topics, _topic),
         ("consent", _l("Consent"), CONSENT, _topics, _consent),
         ("tag", _l("Tag"), TAG, _tags, _tag),
         ("list", _l("List"), LIST, _lists, _list),
         ("suppression", _l("Suppression"), SUPPRESSED, _named({"": _l("Suppression list")}), _suppressed),
     ):
-        register(Kind(code=code, words=words, operators=operators, choices=choices, expression=expression))
+        kind = Kind(code=code, words=words, operators=operators, choices=choices, expression=expression)
+        register(replace(kind, offered=_of_types, suggested=_options) if code == "attribute" else kind)

@@ -128,7 +128,8 @@ def builder_of(form: SegmentForm, found: Segment | None, tree: Node, **more: Any
 def words_of() -> dict[str, Any]:
     """Return the kinds of conditions with what each may be about, for this user."""
     offered = {kind.code: dict(kind.choices(person())) for kind in kinds()}
-    return {"kinds": {kind.code: kind for kind in kinds()}, "offered": offered, "joins": JOINS}
+    asked = {kind.code: kind.offered() for kind in kinds()}
+    return {"kinds": {kind.code: kind for kind in kinds()}, "offered": offered, "asked": asked, "joins": JOINS}
 
 
 def checked_answer(tree: Node, *, exact: bool = False) -> dict[str, Any]:
@@ -192,4 +193,5 @@ def _add(group: Node, about: str) -> None:
     code, _colon, subject = about.partition(":")
     found = next((kind for kind in kinds() if kind.code == code), None)
     if found is not None:
-        group["of"].append({"kind": code, "subject": subject, "op": next(iter(found.operators)), "value": ""})
+        operators = found.offered().get(subject) or tuple(found.operators)
+        group["of"].append({"kind": code, "subject": subject, "op": operators[0], "value": ""})

@@ -72,11 +72,14 @@ def source_word(source: str) -> str:
 
 
 def asked() -> Wanted:
-    """Read what part of the contacts this request asks for."""
+    """Read what part of the contacts this request asks for; raises NotFound for a list this user may not know of."""
     args = request.args
+    list_id = args.get("list", type=int)
+    if list_id is not None:
+        lists.get(list_id, by=person())
     return Wanted(
         q=args.get("q", "").strip()[:200],
-        list_id=args.get("list", type=int),
+        list_id=list_id,
         topic_id=args.get("topic", type=int),
         tag_id=args.get("tag", type=int),
         status=args.get("status", ""),

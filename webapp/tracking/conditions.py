@@ -11,7 +11,7 @@ from webapp.audience.segment_kinds import ago
 from webapp.db import db
 from webapp.deliveries import lately
 from webapp.deliveries.access import visible_to
-from webapp.deliveries.models import Delivery, Message
+from webapp.deliveries.models import Delivery, Link, Message
 from webapp.deliveries.states import Outcome
 from webapp.tracking.models import Hit, Reaction
 from webapp.words import _l
@@ -80,6 +80,11 @@ def _deliveries(by: User) -> Choices:
     return [(str(row.id), row.label) for row in rows]
 
 
+def _links(delivery_id: str) -> Choices:
+    links = select(Link.no, Link.label, Link.target).where(Link.delivery_id == int(delivery_id)).order_by(Link.no)
+    return [(str(row.no), row.label or row.target) for row in db.session.execute(links)]
+
+
 def provide() -> None:
     """Register them."""
     any_of = [("", _l("Deliveries"))]
@@ -92,4 +97,13 @@ def provide() -> None:
             expression=_recent,
         )
     )
-    register(Kind(code="delivery", words=_l("Delivery"), operators=ONE, choices=_deliveries, expression=_one))
+    register(
+        Kind(
+            code="delivery",
+            words=_l("Delivery"),
+            operators=ONE,
+            choices=_deliveries,
+            expression=_one,
+            suggested=_links,
+        )
+    )

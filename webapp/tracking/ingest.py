@@ -131,10 +131,13 @@ def _fold_nameless(delivery_id: int, hits: list[Raw]) -> None:
 
 
 def _judge(delivery_id: int, hits: list[Raw]) -> list[Judged]:
-    """Join the hits with their messages; a hit without a message (a mended delivery) is dropped."""
+    """Join the hits with their messages; a hit without a message (a mended delivery) is dropped.
+
+    A message without an address is that of a person who was erased: nothing tells any more whose it is.
+    """
     rows = db.session.execute(
         text(
-            "SELECT seq, contact_id, status, at FROM message "
+            "SELECT seq, CASE WHEN email <> '' THEN contact_id END AS contact_id, status, at FROM message "
             "WHERE delivery_id = :id AND seq = ANY(CAST(:seqs AS integer[]))"
         ),
         {"id": delivery_id, "seqs": list({raw.seq for raw in hits})},
@@ -213,5 +216,5 @@ def _insert(delivery_id: int, judged: list[Judged], *, with_identity: bool) -> N
         for hit in judged:
             raw = hit.raw
             who = (raw.seq, hit.contact_id) if with_identity else (None, None)
-            what = (raw.agent, raw.address) if with_identity else ("", "")
+            what = (raw.agent, raw.address) if with_identity and hit.contact_id is not None else ("", "")
             copy.write_row((delivery_id, *who, raw.kind, raw.link_no, raw.at, *what, hit.verdict, hit.rule))

@@ -19,10 +19,10 @@ from webapp.tracking.machines import HUMAN, SCANNER
 
 @dataclass(slots=True)
 class Judged:
-    """A hit, whose it is, and what was decided about it."""
+    """A hit, whose it is (None: a person who was erased), and what was decided about it."""
 
     raw: Raw
-    contact_id: int
+    contact_id: int | None
     verdict: str
     rule: str
 
@@ -134,7 +134,7 @@ def _human_firsts(delivery_id: int, seqs: set[int]) -> dict[int, tuple[datetime 
     return {seq: (opened, clicked) for seq, opened, clicked in rows}
 
 
-def _write(delivery_id: int, changed: dict[int, Firsts], contacts: dict[int, int]) -> None:
+def _write(delivery_id: int, changed: dict[int, Firsts], contacts: dict[int, int | None]) -> None:
     if not changed:
         return
     rows = sorted(changed.items())
