@@ -54,6 +54,13 @@ def test_a_clock_that_jumps_back_raises_nothing():
     assert recovered(600, limit=1200, since=T0, at=T0 - timedelta(hours=1)) == 600
 
 
+def test_a_domain_that_is_as_slow_as_it_gets_is_no_news_any_more(relay):
+    told = [
+        slowing.slow(relay.id, domain="gmail.com", limit=1200, said="421", at=later(seconds=20 * n)) for n in range(9)
+    ]
+    assert told == [600, 300, 150, 75, 37.5, 18.75, 12, None, None]
+
+
 def test_what_was_learnt_is_kept_and_one_cause_slows_once(relay):
     assert slowing.slow(relay.id, domain="gmail.com", limit=1200, said="421 slow down", at=T0) == 600
     assert slowing.slow(relay.id, domain="gmail.com", limit=1200, said="421 slow down", at=later(seconds=3)) is None

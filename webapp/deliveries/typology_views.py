@@ -158,6 +158,7 @@ def try_out(rule_id: int) -> str:
         typology=typologies.get(found.typology_id),
         name=causes.words(found.kind, found.name),
         kind=KINDS[found.kind],
+        told=causes.told,
         lists=lists.choices(by=person()),
         topics=topics.choices() if asks_topic else [],
         list_id=list_id,

@@ -51,6 +51,10 @@ class Excluded:
     def words(self) -> LazyString | str:
         return Count(self.cause, 1, self.rule or "").words
 
+    @property
+    def told(self) -> LazyString | str:
+        return causes.told(self.cause, self.detail)
+
 
 def counts(delivery: Delivery, *, late: int) -> list[Count]:
     """Return every cause with its count in the order of the rules, zero included; `late` comes from the ledger."""

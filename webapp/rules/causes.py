@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from webapp.audience import addresses, suppression
 from webapp.words import LazyString, _l
 
 
@@ -52,6 +53,15 @@ def words(cause: str, name: str = "") -> LazyString | str:
         return name
     kind = kind_of(cause)
     return WORDS[kind][0] if kind in WORDS else cause
+
+
+def told(cause: str, detail: str | None) -> LazyString | str:
+    """Say what is kept as detail of a cause: what an address lacks or why it is suppressed in words, all else as it is."""
+    if not detail:
+        return ""
+    if kind_of(cause) == Cause.ADDRESS_INVALID and detail in addresses.REASONS:
+        return addresses.REASONS[detail][0]
+    return suppression.CAUSES.get(detail, detail)
 
 
 def origin(cause: str) -> LazyString | str:

@@ -89,7 +89,7 @@ def shown(relays: Sequence[Relay], *, table: Table, at: datetime) -> list[Shown]
 
 
 def slow(relay_id: int, *, domain: str, limit: float | None, said: str, at: datetime) -> float | None:
-    """Slow a domain down; return its new rate, or None if another worker has just done it for the same cause."""
+    """Slow a domain down; return its new rate; None if it cannot be lower, or another worker has just done it for the same cause."""
     first = slowed(None, limit=limit)
     row = {"relay_id": relay_id, "domain": domain, "per_minute": first, "slowed_at": at, "said": said[:_SAID_LIMIT]}
     made = insert(Slowing).values(**row, times=1).on_conflict_do_nothing().returning(Slowing.domain)
@@ -100,12 +100,12 @@ def slow(relay_id: int, *, domain: str, limit: float | None, said: str, at: date
     if known is None or at - known.slowed_at < ONE_CAUSE:
         return None
     rate = recovered(known.per_minute, limit=limit, since=known.slowed_at, at=at)
-    known.per_minute = slowed(rate, limit=limit)
+    before, known.per_minute = known.per_minute, slowed(rate, limit=limit)
     known.slowed_at = at
     known.said = said[:_SAID_LIMIT]
     known.times += 1
     db.session.flush()
-    return known.per_minute
+    return known.per_minute if known.per_minute != before else None
 
 
 def forget(relay_id: int, *, domain: str) -> bool:
