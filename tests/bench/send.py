@@ -39,6 +39,7 @@ class Sent:
     number: int
     per_second: float
     processor: float  # seconds of the sending processes, per message
+    sink_busy: float  # share of the time in which the sink had work
     rss_mb: float
     wal: float  # bytes, per message
     balanced: bool
@@ -46,15 +47,18 @@ class Sent:
 
 def run(scale):
     numbers = {name: max(FEWEST, int(number * scale)) for name, number in MESSAGES.items()}
-    with installation(WORKERS_SEND="2") as start, yardsticks.smtp_sink() as (port, _):
+    with installation(WORKERS_SEND="2") as start, yardsticks.smtp_sink() as (port, sink):
         topic_id = people(max(numbers.values()))
         start("jobs.schedule")
         workers = [start("jobs.worker", "send") for _ in range(2)]
         relay_id = relay(port)
         content = made()
-        one("plain", FEWEST, relay_id, topic_id, workers)  # both workers are up before anything counts
+        one("plain", FEWEST, relay_id, topic_id, workers, sink)  # both workers are up before anything counts
         source = yardsticks.smtp_source(port, max(FEWEST, int(BY_SMTP_SOURCE * scale)), len(content.content))
-        sent = {name: one(name, numbers[name], relay_id, topic_id, workers) for name in ("plain", "conditions", "dkim")}
+        sent = {
+            name: one(name, numbers[name], relay_id, topic_id, workers, sink)
+            for name in ("plain", "conditions", "dkim")
+        }
         source_after = yardsticks.smtp_source(port, max(FEWEST, int(BY_SMTP_SOURCE * scale)), len(content.content))
         by_smtplib = yardsticks.by_smtplib([content] * max(500, int(BY_SMTPLIB * scale)), port)
         ceiling = yardsticks.ceiling(port, content.content, max(FEWEST, int(TO_FIND_THE_CEILING * scale)))
@@ -62,16 +66,17 @@ def run(scale):
     return told(sent, len(content.content), (source + source_after) / 2, by_smtplib, ceiling, signatures)
 
 
-def one(name, number, relay_id, topic_id, workers):
+def one(name, number, relay_id, topic_id, workers, sink):
     """Send one delivery and measure it."""
     kind, domain = (name, "shop.example.net") if name != "dkim" else ("plain", "shop.example.org")
     if name == "dkim":
         signing()
     delivery_id = mailing(number, relay_id=relay_id, topic_id=topic_id, content=kind, domain=domain)
     before = wal_bytes()
-    watch = Watch(workers)
+    watch, sink_before = Watch(workers), spent(sink.pid)[0]
     push("send.deliver", delivery_id)
     elapsed = wait(delivery_id)
+    sink_busy = (spent(sink.pid)[0] - sink_before) / elapsed
     watch.end()
     with transaction():
         figures = ledger.read(delivery_id)
@@ -79,6 +84,7 @@ def one(name, number, relay_id, topic_id, workers):
         number,
         figures.sent / elapsed,
         watch.processor / number,
+        sink_busy,
         watch.rss_mb,
         (wal_bytes() - before) / number,
         figures.difference == 0 and figures.sent == number,
@@ -132,11 +138,14 @@ class Watch:
 
     def _spent(self):
         """Return the seconds of processor time of children that have ended."""
-        ticks = 0
-        for worker in self.workers:
-            fields = Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[13]) + int(fields[14])
-        return ticks / os.sysconf("SC_CLK_TCK")
+        return sum(spent(worker.pid)[1] for worker in self.workers)
+
+
+def spent(pid):
+    """Return the seconds of processor time of a process, and of its children that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    own, ended = (int(fields[at]) + int(fields[at + 1]) for at in (11, 13))
+    return own / os.sysconf("SC_CLK_TCK"), ended / os.sysconf("SC_CLK_TCK")
 
 
 def wal_bytes():
@@ -166,6 +175,7 @@ def told(sent, size, source, by_smtplib, ceiling, signatures):
         rows += [
             (f"{name}: {one_sent.number:,} messages", f"{one_sent.per_second:,.0f} messages/s"),
             ("  a sending process, each message", f"{one_sent.processor * 1e6:.1f} µs of a core"),
+            ("  the sink, busy", f"{one_sent.sink_busy * 100:.0f} % of a core"),
             ("  a sending process, at most", f"{one_sent.rss_mb:.0f} MB"),
             ("  log of PostgreSQL, each message", f"{one_sent.wal:.0f} bytes"),
             ("  ledger", "balanced, all sent" if one_sent.balanced else "WRONG"),
@@ -182,6 +192,7 @@ def told(sent, size, source, by_smtplib, ceiling, signatures):
         "plain_per_second": round(plain),
         "conditions_per_second": round(conditions),
         "dkim_per_second": round(dkim),
+        "sink_ceiling_per_second": round(ceiling),
         "ratio_plain_to_smtp_source": round(plain / source, 2),
         "ratio_conditions_to_smtp_source": round(conditions / source, 2),
         "ratio_dkim_to_signing": round(dkim / signatures, 2),

@@ -23,10 +23,10 @@ def run(scale):
         start("jobs.schedule")
         workers = [start("jobs.worker", "send") for _ in range(2)]
         near = sink(start, "0")
-        send.one("plain", 500, relay(port_of(near), connections=CONNECTIONS, name="Near"), topic_id, workers)
+        send.one("plain", 500, relay(port_of(near), connections=CONNECTIONS, name="Near"), topic_id, workers, near)
         far = sink(start, str(DELAY))
         port = port_of(far)
-        sent = send.one("plain", number, relay(port, connections=CONNECTIONS, name="Far"), topic_id, workers)
+        sent = send.one("plain", number, relay(port, connections=CONNECTIONS, name="Far"), topic_id, workers, far)
         taken, groups = end(far)
         far = sink(start, str(DELAY))
         by_smtplib = yardsticks.by_smtplib([send.made()] * each, port_of(far), threads=CONNECTIONS)

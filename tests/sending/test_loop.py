@@ -256,6 +256,16 @@ def test_a_connection_is_opened_anew_after_a_number_of_messages(tmp_path, monkey
         assert all(conversation.commands[-1] == "QUIT" for conversation in server.conversations[:3])
 
 
+def test_connections_are_not_all_opened_anew_at_the_same_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(line, "MESSAGES_PER_CONNECTION", 9)
+    with ScriptedServer(good("PIPELINING")) as server, Sending(tmp_path, server.port, connections=3) as sending:
+        sending.fill(90)
+        assert sending.told(90) == {Outcome.SENT: 90}
+        counts = [len(conversation.messages) for conversation in server.conversations]
+        assert {3, 6} <= set(counts)
+        assert all(count <= 9 for count in counts)
+
+
 def test_what_was_claimed_too_long_ago_is_not_started_on(tmp_path):
     with ScriptedServer(good("PIPELINING")) as server, Sending(tmp_path, server.port) as sending:
         stale = sending.fill(5, live=False)
@@ -346,7 +356,7 @@ def test_a_relay_that_closes_after_each_message_makes_nobody_wait(tmp_path):
         sending.fill(60)
         assert sending.told(60, seconds=20) == {Outcome.SENT: 60}
         assert numbers(server) == list(range(60))
-        closed = [one for one in server.conversations if one.commands[-1].startswith("MAIL") and one.messages]
+        closed = [one for one in server.conversations if one.messages and one.commands[-1].startswith("MAIL")]
         assert len(closed) <= 4, "each connection has learnt it after two"
 
 

@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ADDRESS = re.compile(r"[^\x00-\x20\x7f<>()\[\],;:\\\"@]+@[^\x00-\x20\x7f<>()\[\],;:\\\"@]+\Z")
@@ -28,6 +29,7 @@ class UnsafeHeader(ValueError):  # noqa: N818 - read as a sentence where it is r
         self.value = value
 
 
+@lru_cache(maxsize=4096)  # a subject with a first name in it comes again and again
 def text_header(name: str, value: str) -> bytes:
     """Make a header of free text, such as Subject, with its line end."""
     if value.isascii() and value.isprintable() and "=?" not in value and value.strip() == value:

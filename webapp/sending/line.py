@@ -18,7 +18,9 @@ _WAITS = (0.2, 0.5, 1.0, 2.0, 4.0)
 class Line:
     """A connection that is opened again as often as needed. Opening and closing wait; everything else does not."""
 
-    def __init__(self, target: Target, desk: Desk) -> None:
+    def __init__(self, target: Target, desk: Desk, *, first: float = 1.0) -> None:
+        """`first` is the part of its messages after which it is opened anew for the first time."""
+        self._share = first
         self._session = Session(target)
         self._desk = desk
         self._doubts = 0
@@ -57,8 +59,10 @@ class Line:
         plain = self._cautious or self._doubts >= _SURE
         self._exchange = Exchange(extensions, self._desk, timeouts=timeouts, plain=plain)
         self._rest = memoryview(b"")
-        self.left = min(self._most, _CAUTIOUS_MESSAGES if self._cautious else MESSAGES_PER_CONNECTION)
+        own = max(1, round(MESSAGES_PER_CONNECTION * self._share))
+        self.left = min(self._most, _CAUTIOUS_MESSAGES if self._cautious else own)
         self._cautious = False
+        self._share = 1.0
         self.begun_at = now
         self.deadline = math.inf
         said = self._wire.unblock()

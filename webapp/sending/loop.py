@@ -54,7 +54,8 @@ class Loop(threading.Thread):
         self._weather = weather
         self._picker = Picker(stock, pacer)
         self._workshop = Workshop(maker, self._picker, desk, wake=self.wake, threads=signers)
-        self._closed = [Line(target, desk) for _ in range(connections)]
+        # Opened anew one by one, and not all at the same time.
+        self._closed = [Line(target, desk, first=(place + 1) / connections) for place in range(connections)]
         self._open: dict[int, Line] = {}
         self._idle: list[Line] = []
         self._doors: deque[tuple[Line, RelayError | None]] = deque()
@@ -70,6 +71,8 @@ class Loop(threading.Thread):
         self._poll = select.epoll()
         self._poll.register(self._bell, select.EPOLLIN)
         stock.filled = self.wake
+        if stock.waiting:
+            self.wake()
 
     def wake(self) -> None:
         """Have the loop look around; from any thread."""
