@@ -23,7 +23,11 @@ def deliver(delivery_id: int, slot: int = 0) -> str:
     That a delivery is named only means that it has work: what deserves a process most gets this one.
     """
     sweeping.unqueue(delivery_id, slot=slot)
-    return _work_on(_chosen(delivery_id), slot)
+    chosen = _chosen(delivery_id)
+    ending = _work_on(chosen, slot)
+    if ending == "nothing" and chosen != delivery_id:  # its relay has no connection left for us
+        ending = _work_on(delivery_id, slot)
+    return ending
 
 
 def take_turn(delivery_id: int, slot: int) -> str:
@@ -57,8 +61,9 @@ def _chosen(delivery_id: int) -> int:
 
 
 def _deliver(delivery_id: int, slot: int, turn: Turn) -> str:
+    worker = f"{socket.gethostname()}/{os.getpid()}"
     with transaction():
-        job = work.load(delivery_id, at=clock.now())
+        job = work.load(delivery_id, at=clock.now(), worker=worker)
     if job is None:
         return "nothing"
     if slot == 0:
@@ -68,7 +73,7 @@ def _deliver(delivery_id: int, slot: int, turn: Turn) -> str:
     terms = Terms(
         clock=clock.now,
         journal=config.journal,
-        worker=f"{socket.gethostname()}/{os.getpid()}",
+        worker=worker,
         least_seconds=0.0,
         hurried=turn.is_over,
         leaving=_asked_to_leave(),

@@ -68,7 +68,7 @@ class RelayForm(Form):
         _l("Connections at the same time"),
         default=8,
         validators=[InputRequired(_l("Fill in a number.")), NumberRange(1, 200, _l("From 1 to 200 connections."))],
-        description=_l("All sending processes together."),
+        description=_l("Of all sending processes on all machines together; proofs and letters have one of their own."),
     )
     per_second = IntegerField(
         _l("Messages a second"),

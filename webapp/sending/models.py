@@ -4,15 +4,16 @@ Relays and keys stand with the mail they are for, so that deliveries may name a 
 """
 
 from datetime import date, datetime
+from uuid import UUID
 
 from sqlalchemy import ForeignKey, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.db import Big, Id, Model
+from webapp.db import Big, Id, Model, Small
 from webapp.mail.models import DkimKey, Relay
 
-__all__ = ["DkimKey", "Provider", "Relay", "RelayDay", "Slowing"]
+__all__ = ["DkimKey", "Provider", "Relay", "RelayDay", "Seat", "Slowing"]
 
 
 class Provider(Model):
@@ -50,3 +51,15 @@ class RelayDay(Model):
     relay_id: Mapped[Big] = mapped_column(ForeignKey("relay.id", ondelete="CASCADE"), primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True)
     used: Mapped[int] = mapped_column(default=0, server_default="0")
+
+
+class Seat(Model):
+    """Connections of a relay that a run has until then: see `sending.seats`."""
+
+    __tablename__ = "seat"
+
+    token: Mapped[UUID] = mapped_column(primary_key=True)
+    relay_id: Mapped[Big] = mapped_column(ForeignKey("relay.id", ondelete="CASCADE"), index=True)
+    number: Mapped[Small]
+    worker: Mapped[str] = mapped_column(index=True)
+    until: Mapped[datetime]

@@ -23,7 +23,7 @@ from webapp.db import db, transaction
 from webapp.deliveries import control, partitions
 from webapp.deliveries.models import Delivery
 from webapp.deliveries.states import Outcome, State
-from webapp.sending import claims, events, journal, outcomes
+from webapp.sending import claims, events, journal, outcomes, seats
 from webapp.sending.claims import Order, Piece
 from webapp.sending.journal import ANSWERED, UNTOUCHED, Finding, Note
 from webapp.sending.outcomes import Batch, Result
@@ -158,7 +158,7 @@ def _settle(claim: Held, notes: dict[int, Note] | None, *, at: datetime) -> None
     )
     chunks = db.session.execute(
         text("""
-            SELECT id, retrying, first_seq, last_seq, seqs FROM chunk WHERE lease_token = :token ORDER BY id FOR UPDATE
+            SELECT id, retrying, first_seq, last_seq, seqs, worker FROM chunk WHERE lease_token = :token ORDER BY id FOR UPDATE
         """),
         {"token": claim.token},
     ).all()
@@ -174,6 +174,8 @@ def _settle(claim: Held, notes: dict[int, Note] | None, *, at: datetime) -> None
             else:
                 results.append(_result(row, chunk.id, found))
         pieces.append(Piece(chunk.id, bool(chunk.retrying), frozenset(untouched)))
+    for worker in {chunk.worker for chunk in chunks}:
+        seats.leave_for(worker or "")
     started_at = delivery.started_at or at
     outcomes.record(
         order, Batch(results, [p for p in pieces if p.seqs]), token=claim.token, started_at=started_at, at=at

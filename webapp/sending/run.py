@@ -17,7 +17,7 @@ from webapp import ids
 from webapp.db import db, transaction
 from webapp.deliveries import control
 from webapp.deliveries.states import State
-from webapp.sending import claims, outcomes, postponed, work
+from webapp.sending import claims, outcomes, postponed, seats, work
 from webapp.sending.claims import Claim, Piece
 from webapp.sending.journal import Journal, path_of
 from webapp.sending.limits import Limits
@@ -82,6 +82,7 @@ class Run:
         self._rate = 0.0
         self._per_chunk = 100.0
         self._dry = False
+        self._seated = True
 
     def go(self) -> str:
         """Work until there is nothing to do, time is up, the delivery is no longer to be sent, or the relay is in trouble."""
@@ -153,6 +154,8 @@ class Run:
         return "dry" if self._dry and not self._stock.open else ""
 
     def _is_time(self, elapsed: float) -> bool:
+        if not self._seated:
+            return True
         now = time.monotonic()
         if now - self._asked_at < 1.0:
             return False
@@ -247,6 +250,7 @@ class Run:
                 hold.token: claims.renew(hold.token, chunk_ids=list(hold.remaining), at=at)
                 for hold in self._stock.holds
             }
+            self._seated = seats.keep(self._job.way.seats, at=at)
         self._renewed_at = now
         for hold in self._stock.holds:
             self._forget(hold, hold.remaining.keys() - kept[hold.token])
@@ -370,6 +374,7 @@ class Run:
 
     def _end_limits(self) -> None:
         with transaction():
+            seats.leave(self._job.way.seats)
             work.look(self._limits, delivery_id=self._job.order.delivery_id, at=self._terms.clock(), last=True)
 
     def _trouble(self) -> Reason | None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
+from math import ceil
 
 from sqlalchemy import or_, select, update
 
@@ -19,9 +20,11 @@ from webapp.mail.models import Relay
 from webapp.mail.session import Target
 from webapp.mail.tokens import Signer
 from webapp.sending import choosing, domains, events, relays, warmup
+from webapp.sending import seats as seating
 from webapp.sending.claims import Order
 from webapp.sending.limits import Limits
 from webapp.sending.making import Maker
+from webapp.sending.seats import Seats
 from webapp.sending.troubles import Tolerance
 
 #: A finished delivery has messages to send only where a person said "Send again".
@@ -34,10 +37,14 @@ class Way:
 
     relay_id: int
     target: Target
-    connections: int
+    seats: Seats
     per_second: int | None
     by_domain: bool = True
     tolerance: Tolerance = field(default_factory=Tolerance)
+
+    @property
+    def connections(self) -> int:
+        return self.seats.number
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +57,10 @@ class Work:
     started_at: datetime
 
 
-def load(delivery_id: int, *, at: datetime) -> Work | None:
-    """Return what there is to work on; None if the delivery is not being sent, or has just been paused for a trouble."""
+def load(delivery_id: int, *, at: datetime, worker: str = "") -> Work | None:
+    """Return what there is to work on; None if the delivery is not being sent, or has just been paused for a trouble, or all
+    connections of its relay are in use.
+    """  # noqa: D205
     delivery = db.session.get(Delivery, delivery_id, populate_existing=True)
     if delivery is None or not _is_workable(delivery, at=at):
         return None
@@ -62,18 +71,39 @@ def load(delivery_id: int, *, at: datetime) -> Work | None:
     if relay is None:
         pause(delivery_id, code="relay_missing", at=at)
         return None
+    made = _made(delivery, preparation, relay, at=at)
+    seats = _seats(relay, worker=worker, at=at) if made is not None else None
+    if made is None or seats is None:
+        return None
+    _begin(delivery, relay, at=at)
+    return Work(
+        order=Order(delivery_id, preparation.id, delivery.topic_id, validity=timedelta(hours=delivery.validity_hours)),
+        maker=made[0],
+        way=Way(relay.id, made[1], seats, relay.per_second, relay.by_domain, _tolerance(relay)),
+        started_at=delivery.started_at or at,
+    )
+
+
+def _seats(relay: Relay, *, worker: str, at: datetime) -> Seats | None:
+    """Take this process's part of the connections, or what is left of them."""
+    part = ceil(relay.max_connections / settings.current().workers_send)
+    return seating.take(relay.id, wanted=part, most=relay.max_connections, worker=worker, at=at)
+
+
+def _made(delivery: Delivery, preparation: Preparation, relay: Relay, *, at: datetime) -> tuple[Maker, Target] | None:
+    """Return what its messages are made by and where they are handed over; None if it has been paused for a trouble."""
     topic = db.session.get(Topic, delivery.topic_id) if delivery.topic_id else None
     try:
         keys = domains.signing_keys(parse_address(preparation.frozen["from_address"]).email.rpartition("@")[2])
     except Conflict as error:
-        pause(delivery_id, code="dkim_key", at=at, text=str(error))
+        pause(delivery.id, code="dkim_key", at=at, text=str(error))
         return None
     except ValueError:
         keys = []  # no address: the maker says so below
     try:
         maker = Maker(
             preparation.frozen,
-            delivery_id=delivery_id,
+            delivery_id=delivery.id,
             topic_name=preparation.frozen.get("topic_name") or (topic.name if topic else ""),
             signer=signer(),
             at=at,
@@ -81,18 +111,10 @@ def load(delivery_id: int, *, at: datetime) -> Work | None:
             bounce_domain=settings.current().bounce_domain,
             unsubscribe_mailbox=settings.current().unsubscribe_mailbox,
         )
-        target = relays.target_of(relay)
+        return maker, relays.target_of(relay)
     except (ValueError, TemplateProblem, Conflict) as error:
-        pause(delivery_id, code="content" if not isinstance(error, Conflict) else "relay_login", at=at, text=str(error))
+        pause(delivery.id, code="content" if not isinstance(error, Conflict) else "relay_login", at=at, text=str(error))
         return None
-    _begin(delivery, relay, at=at)
-    connections = max(1, relay.max_connections // settings.current().workers_send)
-    return Work(
-        order=Order(delivery_id, preparation.id, delivery.topic_id, validity=timedelta(hours=delivery.validity_hours)),
-        maker=maker,
-        way=Way(relay.id, target, connections, relay.per_second, relay.by_domain, _tolerance(relay)),
-        started_at=delivery.started_at or at,
-    )
 
 
 def _tolerance(relay: Relay) -> Tolerance:
