@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from webapp import broker, clock, queue, settings
 from webapp.db import db, transaction
+from webapp.insight import by_domain
 from webapp.sending import slowing, turns, work
 from webapp.sending import sweep as sweeping
 from webapp.sending.run import Run, Terms
@@ -116,6 +117,14 @@ def sweep() -> None:
         sweeping.sweep()
     except broker.RedisError:
         log.warning("Redis does not answer; sending jobs are queued when it is back")
+
+
+_rounds = by_domain.Rounds()
+
+
+def count_domains() -> None:
+    """Count what has become of the messages to the largest domains."""
+    by_domain.refresh(_rounds, at=clock.now())
 
 
 def tidy() -> None:

@@ -44,6 +44,7 @@ from webapp.deliveries import (
     editing,
     prepare_views,
     proof_views,
+    quiet_views,
     typology_views,
 )
 from webapp.deliveries import views as deliveries
@@ -131,11 +132,24 @@ def trusted_hosts(settings: Settings) -> list[str] | None:
     return [urlsplit(settings.base_url).hostname or "", "localhost", "127.0.0.1"]
 
 
+#: The pages of the settings.
+SETTINGS: tuple[Blueprint, ...] = (
+    settings_pages.bp,
+    relays.bp,
+    limit_views.bp,
+    grant_views.bp,
+    quiet_views.bp,
+    domain_views.bp,
+    typology_views.bp,
+    audit.bp,
+)
+
+
 def blueprints() -> tuple[Blueprint, ...]:
     """Every feature's pages."""
     return (
+        *SETTINGS,
         accounts.bp,
-        audit.bp,
         actions.bp,
         confirm_views.bp,
         attribute_views.bp,
@@ -154,11 +168,6 @@ def blueprints() -> tuple[Blueprint, ...]:
         tabs.bp,
         mailbox.bp,
         own.bp,
-        settings_pages.bp,
-        domain_views.bp,
-        grant_views.bp,
-        limit_views.bp,
-        relays.bp,
         prepare_views.bp,
         tracking.bp,
         wall.bp,
@@ -169,7 +178,6 @@ def blueprints() -> tuple[Blueprint, ...]:
         tag_views.bp,
         consent_views.bp,
         topic_views.bp,
-        typology_views.bp,
     )
 
 

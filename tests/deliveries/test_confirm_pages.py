@@ -1,7 +1,7 @@
 """The pages Prepare and Confirm as people meet them, without JavaScript."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 from flask import g
@@ -13,6 +13,7 @@ from webapp.db import db, transaction
 from webapp.deliveries import confirm, facts, preparation, preparation_run, schedule
 from webapp.deliveries.editing_guard import changed
 from webapp.deliveries.prepare_views import moved
+from webapp.deliveries.quiet import QuietHours
 from webapp.web.i18n import Lens
 
 URL = "/deliveries/{}"
@@ -240,3 +241,44 @@ def test_the_page_of_a_running_preparation_shows_its_stages(make_delivery, prepa
     for stage in ("Target", "Rules", "Personalisation", "Check", "Freeze"):
         assert f"<b>{stage}</b>" in page
     assert preparation_run.run(number, base_url="https://s.example", moment=clock.now) == "done"
+
+
+@pytest.fixture
+def night(database, monkeypatch):
+    """Quiet hours from 21:00 to 07:00 in Oslo; it is half past ten in the evening there."""
+    monkeypatch.setattr(clock, "now", lambda: datetime(2026, 11, 19, 21, 30, tzinfo=UTC))
+    with transaction():
+        db.session.add(QuietHours(id=1, begins=time(21), ends=time(7), timezone="Europe/Oslo"))
+
+
+@pytest.mark.usefixtures("night")
+def test_in_quiet_hours_the_dialogs_say_when_it_will_begin(ready, as_role):
+    url, browser = URL.format(ready.id), as_role("Delivery supervisor")
+    assert "Quiet hours: it begins at" in text(browser.get(url + "/confirm/send"))
+    dialog = text(browser.get(url + "/confirm/schedule"))
+    assert "Quiet hours from 21:00 to 07:00 (Europe/Oslo)" in dialog
+    values = {"date": "2026-11-20", "time": "23:00", "zone": "Europe/Oslo", **shown(ready)}
+    browser.post(url + "/confirm/schedule", data=values)
+    assert "Quiet hours: it begins at" in text(browser.get("/deliveries"))
+
+
+@pytest.mark.usefixtures("night")
+def test_who_may_start_deliveries_can_have_one_go_out_in_quiet_hours_and_that_is_logged(ready, as_role):
+    url, supervisor = URL.format(ready.id), as_role("Delivery supervisor")
+    assert as_role("Marketer").post(url + "/actions/quiet", data={"ignore": "1"}).status_code == 403
+    assert "Keeps to them" not in text(supervisor.get(url + "/confirm"))  # it would have to wait just now
+    supervisor.post(url + "/actions/quiet", data={"ignore": "1", "back": url + "/confirm"})
+    page = text(supervisor.get(url + "/confirm"))
+    assert "Does not keep to them" in page
+    assert "Keep to quiet hours" in page
+    assert "Quiet hours: it begins" not in text(supervisor.get(url + "/confirm/send"))
+    assert [entry.detail["verb"] for entry in db.session.query(AuditEntry)] == ["ignore-quiet"]
+
+
+@pytest.mark.usefixtures("night")
+def test_a_delivery_that_waits_for_the_morning_says_so(ready, as_role):
+    supervisor = as_role("Delivery supervisor")
+    supervisor.post(URL.format(ready.id) + "/actions/send", data=shown(ready))
+    page = text(supervisor.get(URL.format(ready.id)))
+    assert "Quiet hours: goes on at" in page
+    assert "Do not keep to quiet hours" in page

@@ -5,8 +5,9 @@ import pytest
 
 from tests.fixtures import T0
 from webapp.db import db, transaction
+from webapp.deliveries import ledger
 from webapp.mail.models import Relay
-from webapp.sending import choosing, relays, warmup
+from webapp.sending import choosing, relays, seats, shares, warmup
 
 
 @pytest.fixture
@@ -42,14 +43,34 @@ def test_a_relay_that_may_not_be_used_is_none(relay, make_delivery):
     assert chosen(make_delivery(relay_id=own.id)) is None
 
 
-def test_relays_with_a_weight_share_the_mail_in_proportion(relay, make_delivery):
+def test_relays_with_a_weight_are_chosen_in_turn_so_that_each_has_its_part(relay, make_delivery):
     relay("Default", is_default=True)
-    relay("Three", weight=3)
+    numbers = {relay("Three", weight=3).id: "Three", relay("One", weight=1).id: "One"}
+    delivery = make_delivery(relay_id=None)
+    ledger.open_account(delivery.id, targeted=1000, excluded=0, at=T0)
+    counts = Counter()
+    for _ in range(40):
+        found = choosing.choose(delivery, at=T0)
+        shares.count(found.id, number=1000, at=T0)
+        counts[numbers[found.id]] += 1
+    assert counts == pytest.approx({"Three": 30, "One": 10}, abs=1)
+
+
+def test_a_relay_all_of_whose_connections_are_in_use_leaves_its_turn_to_another(relay, make_delivery):
+    full = relay("Three", weight=3, max_connections=1)
     relay("One", weight=1)
     delivery = make_delivery(relay_id=None)
-    counts = Counter(chosen(delivery) for _ in range(400))
-    assert counts.keys() == {"Three", "One"}
-    assert 1.5 < counts["Three"] / counts["One"] < 6
+    ledger.open_account(delivery.id, targeted=1000, excluded=0, at=T0)
+    assert chosen(delivery) == "Three"
+    assert seats.take(full.id, wanted=1, most=1, worker="somebody", at=T0)
+    assert chosen(delivery) == "One"
+
+
+def test_what_a_relay_was_given_is_forgotten_by_halves(relay):
+    one, other = relay("One", weight=1), relay("Other", weight=1)
+    shares.count(one.id, number=1000, at=T0)
+    behind = shares.rooms({one.id: 1, other.id: 1}, remaining=0, at=T0 + shares.HALF_LIFE)
+    assert behind == pytest.approx({one.id: -250, other.id: 250})
 
 
 def test_another_takes_over_while_a_relay_is_left_aside(relay, make_delivery):

@@ -77,6 +77,8 @@ ACTIONS: dict[str, Any] = {
     "relay-changed": _l("Changed a relay"),
     "limit-changed": _l("Changed a limit by domain"),
     "limit-removed": _l("Removed a limit by domain"),
+    "quiet-hours-changed": _l("Changed the quiet hours"),
+    "quiet-hours-removed": _l("Removed the quiet hours"),
     "domain-freed": _l("Let a slowed domain have its full rate again"),
     "dkim-key-created": _l("Made a DKIM key"),
     "dkim-key-activated": _l("Activated a DKIM key"),

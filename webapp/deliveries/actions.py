@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 from webapp import clock
 from webapp.accounts import audit
 from webapp.accounts.rights import Right
-from webapp.deliveries import approval, confirm, control, copies, preparation, schedule
+from webapp.deliveries import approval, confirm, control, copies, preparation, quiet, schedule
 from webapp.deliveries.access import get_delivery
 from webapp.errors import Invalid
 from webapp.web.htmx import go
@@ -126,6 +126,17 @@ def resume(delivery_id: int) -> Response:
     """Go on with the rest."""
     control.resume(delivery_id, by=person(), at=clock.now())
     note(delivery_id, "resume")
+    return back_to(delivery_id)
+
+
+@bp.post("/quiet")
+@needs(Right.START)
+def keep_quiet(delivery_id: int) -> Response:
+    """Have it go out in quiet hours, too, or keep to them."""
+    ignores = request.form.get("ignore") == "1"
+    quiet.ignore(delivery_id, by=person(), ignores=ignores)
+    note(delivery_id, "ignore-quiet" if ignores else "keep-quiet")
+    flash(gettext("It does not keep to quiet hours.") if ignores else gettext("It keeps to quiet hours."), "ok")
     return back_to(delivery_id)
 
 

@@ -12,7 +12,7 @@ from webapp import clock
 from webapp.accounts.models import User
 from webapp.accounts.rights import Right
 from webapp.db import db
-from webapp.deliveries import approval, confirm, facts, ledger, preparation, reasons, rulebook, schedule
+from webapp.deliveries import approval, confirm, facts, ledger, preparation, quiet, reasons, rulebook, schedule
 from webapp.deliveries.access import get_delivery
 from webapp.deliveries.actions import note, shown_count
 from webapp.deliveries.forms import ScheduleForm
@@ -53,6 +53,9 @@ def page_context(delivery: Delivery) -> dict[str, Any]:
         "takes": confirm.expected_seconds(prepared.to_deliver or 0, limit=relay.per_second)
         if prepared and relay
         else None,
+        "quiet": None if delivery.ignores_quiet else quiet.hours(),
+        "quiet_until": quiet.holds_until(delivery, at=delivery.scheduled_at or clock.now()),
+        "any_quiet": quiet.hours() is not None,
         "may_start": person().can(Right.START),
         "able": confirm.who_may_confirm(delivery),
         "approval_needed": approval.needed(delivery),
@@ -141,7 +144,10 @@ def save_schedule(delivery_id: int) -> Response:
         form.add_problem(problem)
         return shown(delivery, "schedule", status=422, form=form, clock_change="")
     note(delivery_id, "schedule", scheduled_at=found.when.isoformat(), zone=zone)
-    flash(gettext("Scheduled for %(time)s.", time=i18n.moment(found.when, start=False)), "ok")
+    said = gettext("Scheduled for %(time)s.", time=i18n.moment(found.when, start=False))
+    if until := quiet.holds_until(delivery, at=found.when):
+        said += " " + gettext("Quiet hours: it begins at %(time)s.", time=i18n.moment(until, start=False))
+    flash(said, "ok")
     return go("/deliveries")
 
 

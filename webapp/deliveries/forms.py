@@ -224,12 +224,25 @@ class ScheduleForm(Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        every = zones()
-        often, places = gettext("Often used"), gettext("All places")
-        self.zone.choices = [
-            SelectChoice(name, _shown(name), optgroup=often if number < len(COMMON_ZONES) else places)
-            for number, name in enumerate(every)
-        ]
+        self.zone.choices = _zone_choices()
+
+
+class QuietForm(Form):
+    begins = TimeField(_l("From"), validators=[InputRequired(_l("Choose a time."))])
+    ends = TimeField(_l("To"), validators=[InputRequired(_l("Choose a time."))])
+    zone = SelectField(_l("Time zone"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.zone.choices = _zone_choices()
+
+
+def _zone_choices() -> list[SelectChoice]:
+    often, places = gettext("Often used"), gettext("All places")
+    return [
+        SelectChoice(name, _shown(name), optgroup=often if number < len(COMMON_ZONES) else places)
+        for number, name in enumerate(zones())
+    ]
 
 
 def _shown(name: str) -> str:

@@ -9,12 +9,13 @@ from sqlalchemy import func, select
 from webapp.accounts.models import User
 from webapp.db import db
 from webapp.deliveries import ledger as the_ledger
-from webapp.deliveries import pace, reasons
+from webapp.deliveries import pace, quiet, reasons
 from webapp.deliveries.ledger import Ledger
 from webapp.deliveries.models import Delivery, Link, Preparation
 from webapp.deliveries.states import FINAL, State
-from webapp.insight import kpis, series, slowed
+from webapp.insight import by_domain, kpis, series, slowed
 from webapp.insight.kpis import Figure, Pace
+from webapp.insight.models import DeliveryDomain
 from webapp.insight.series import Series
 from webapp.insight.slowed import SlowDomain
 
@@ -35,7 +36,9 @@ class Dashboard:
     series: Series
     sparks: Series
     slowed: Sequence[SlowDomain]
+    domains: Sequence[DeliveryDomain]
     at: datetime
+    quiet_until: datetime | None = None  # quiet hours keep it back
 
     @property
     def ended(self) -> bool:
@@ -84,7 +87,9 @@ def dashboard(delivery: Delivery, *, at: datetime) -> Dashboard:
         series=charted,
         sparks=sparks,
         slowed=slowed.domains(delivery, at=at),
+        domains=by_domain.domains(delivery),
         at=at,
+        quiet_until=quiet.holds_until(delivery, at=at) if delivery.state == State.SENDING else None,
     )
 
 

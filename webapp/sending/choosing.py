@@ -1,4 +1,4 @@
-"""Which relay a run goes over: the delivery's own, or by weight; and another when it fails.
+"""Which relay a run goes over: the delivery's own, or the one furthest behind its share; and another when it fails.
 
 A relay that could not be used is left aside for a while; what runs meanwhile goes over one that may take over. When nobody
 may, the failing one is tried all the same: then the delivery pauses, with the reason.
@@ -11,10 +11,11 @@ from random import SystemRandom
 from sqlalchemy import select
 
 from webapp.db import db
+from webapp.deliveries import ledger
 from webapp.deliveries.models import Delivery
 from webapp.events import announce
 from webapp.mail.models import Relay
-from webapp.sending import warmup
+from webapp.sending import seats, shares, warmup
 from webapp.sending.relays import default_relay
 
 #: How long a relay that failed is left aside.
@@ -28,12 +29,23 @@ _chance = SystemRandom()
 
 def choose(delivery: Delivery, *, at: datetime) -> Relay | None:
     """Return the relay that a run of this delivery goes over; None if there is none."""
+    group = sharing(delivery, at=at)
+    return _furthest_behind(delivery, group, at=at) if len(group) > 1 else next(iter(group), None)
+
+
+def sharing(delivery: Delivery, *, at: datetime) -> list[Relay]:
+    """Return the relays that share the mail of a delivery just now."""
     own = preferred(delivery)
     sound = [relay for relay in own if is_sound(relay, at=at)]
     fresh = [relay for relay in sound if has_room(relay, at=at)]
-    if fresh or sound:
-        return _by_weight(fresh or sound)
-    return _by_weight([relay for relay in _spare(own) if is_sound(relay, at=at)] or own) if own else None
+    if fresh or sound or not own:
+        return fresh or sound
+    return [relay for relay in _spare(own) if is_sound(relay, at=at)] or own
+
+
+def weights(relays: Sequence[Relay]) -> dict[int, int]:
+    """Return the part of each relay in what they share."""
+    return {relay.id: max(1, relay.weight) for relay in relays}
 
 
 def preferred(delivery: Delivery) -> list[Relay]:
@@ -86,5 +98,17 @@ def _spare(own: Sequence[Relay]) -> list[Relay]:
     return [relay for relay in db.session.scalars(query) if relay not in own]
 
 
+def _furthest_behind(delivery: Delivery, group: Sequence[Relay], *, at: datetime) -> Relay:
+    """Of those with less than their part and a free connection, the one that is used least for its weight."""
+    parts = weights(group)
+    behind = shares.rooms(parts, remaining=ledger.read(delivery.id).remaining, at=at)
+    used = seats.taken(parts.keys(), at=at)
+    open_ones = [relay for relay in group if behind[relay.id] >= 1 and used[relay.id] < relay.max_connections]
+    if not open_ones:
+        return max(group, key=lambda relay: behind[relay.id])
+    return min(open_ones, key=lambda relay: (used[relay.id] / parts[relay.id], -behind[relay.id]))
+
+
 def _by_weight(relays: Sequence[Relay]) -> Relay:
-    return _chance.choices(relays, weights=[max(1, relay.weight) for relay in relays])[0]
+    """Draw one, for a single message."""
+    return _chance.choices(relays, weights=list(weights(relays).values()))[0]

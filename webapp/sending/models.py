@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from webapp.db import Big, Id, Model, Small
 from webapp.mail.models import DkimKey, Relay
 
-__all__ = ["DkimKey", "Provider", "Relay", "RelayDay", "Seat", "Slowing"]
+__all__ = ["DkimKey", "Provider", "Relay", "RelayDay", "RelayShare", "Seat", "Slowing"]
 
 
 class Provider(Model):
@@ -63,3 +63,13 @@ class Seat(Model):
     number: Mapped[Small]
     worker: Mapped[str] = mapped_column(index=True)
     until: Mapped[datetime]
+
+
+class RelayShare(Model):
+    """What a relay that shares the mail was given lately, as of then: see `sending.shares`."""
+
+    __tablename__ = "relay_share"
+
+    relay_id: Mapped[Big] = mapped_column(ForeignKey("relay.id", ondelete="CASCADE"), primary_key=True)
+    given: Mapped[float]
+    at: Mapped[datetime]

@@ -20,7 +20,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from webapp.db import db, transaction
-from webapp.deliveries import control, partitions
+from webapp.deliveries import control, partitions, quiet
 from webapp.deliveries.models import Delivery
 from webapp.deliveries.states import Outcome, State
 from webapp.sending import claims, events, journal, outcomes, seats
@@ -229,7 +229,7 @@ def due_deliveries(*, at: datetime) -> dict[int, bool]:
     found: dict[int, bool] = defaultdict(bool)
     rows = db.session.execute(
         text("""
-            SELECT d.id, (d.waits_until IS NULL OR d.waits_until <= :at) AND EXISTS (
+            SELECT d.id, (d.waits_until IS NULL OR d.waits_until <= :at) AND (d.ignores_quiet OR NOT :quiet) AND EXISTS (
                 SELECT FROM chunk c WHERE c.delivery_id = d.id AND c.lease_token IS NULL
                     AND (c.not_before IS NULL OR c.not_before <= :at)
             ) AS due
@@ -237,7 +237,7 @@ def due_deliveries(*, at: datetime) -> dict[int, bool]:
             WHERE d.state = 'sending'
                 OR (d.state = 'finished' AND EXISTS (SELECT FROM chunk c WHERE c.delivery_id = d.id))
         """),
-        {"at": at},
+        {"at": at, "quiet": quiet.now_until(at=at) is not None},
     )
     for row in rows:
         found[row.id] = row.due

@@ -7,7 +7,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from webapp.sending.limits import Limits
 from webapp.sending.loop import Loop
 from webapp.sending.outcomes import Batch
 from webapp.sending.pacing import Pacer
-from webapp.sending.stock import Hold, Stock, Told
+from webapp.sending.stock import Hold, Stock, Told, less
 from webapp.sending.troubles import Reason, judge, too_many_bounces, too_many_complaints
 from webapp.sending.weather import Weather
 from webapp.sending.work import Work
@@ -65,7 +65,7 @@ class Terms:
 
 
 class Run:
-    """Sends one delivery for a while. `go()` returns why it ended: `dry`, `time`, `leaving`, `halted` or `trouble`."""
+    """Sends one delivery for a while. `go()` returns why it ended: `dry`, `time`, `leaving`, `halted`, `quiet` or `trouble`."""
 
     def __init__(self, job: Work, terms: Terms) -> None:
         self._job = job
@@ -136,22 +136,22 @@ class Run:
     def _turn(self, elapsed: float) -> str:
         self._record()
         self._look()
-        reason = self._trouble()
-        if reason is not None:
+        if (reason := self._trouble()) is not None:
             return self._give_up(reason)
         if not self._loop.is_alive():
             raise RuntimeError("the sending loop has failed")
         if self._limits.exhausted:
             return self._wait_for_tomorrow()
-        if not self._may_go_on():
-            return "halted"
+        if ending := self._must_end():
+            return ending
         if self._terms.leaving():
             return "leaving"
         if self._is_time(elapsed):
             return "time"
         self._renew()
         self._fill()
-        return "dry" if self._dry and not self._stock.open else ""
+        dried_up = "dry" if self._dry else "switched" if self._job.way.share.spent else ""
+        return "" if self._stock.open else dried_up
 
     def _is_time(self, elapsed: float) -> bool:
         if not self._seated:
@@ -177,38 +177,30 @@ class Run:
             work.pause(delivery_id, code=reason.code, at=at, **reason.params)
         return "trouble"
 
-    def _may_go_on(self) -> bool:
+    def _must_end(self) -> str:
         now = time.monotonic()
         if now - self._looked_at < LOOK_EVERY:
-            return True
+            return ""
         self._looked_at = now
         with transaction():
-            return work.state_of(self._job.order.delivery_id) in work.WORKABLE
+            return work.must_end(self._job.order.delivery_id, at=self._terms.clock())
 
     # --- claiming ---
 
     def _fill(self) -> None:
         """Claim more when what is at hand does not last long."""
         now = time.monotonic()
-        wanted = min(self._rate * _AT_HAND_SECONDS, _MOST_CLAIMED)
-        enough = len(self._stock.waiting) > max(50, wanted)
-        if enough or now < self._fill_from or (self._dry and now - self._filled_at < 1.0):
+        if not (number := self._wanted(now)):
             return
         self._filled_at = now
-        token = ids.new_token()
+        order, token, at = self._job.order, ids.new_token(), self._terms.clock()
         journal: Journal | None = None
         try:
             with transaction():
-                if work.state_of(self._job.order.delivery_id) not in work.WORKABLE:
+                if work.state_of(order.delivery_id) not in work.WORKABLE:
                     self._dry = True
                     return
-                claim = claims.claim(
-                    self._job.order,
-                    token=token,
-                    worker=self._terms.worker,
-                    limit=int(wanted / self._per_chunk) + 1,
-                    at=self._terms.clock(),
-                )
+                claim = claims.claim(order, token=token, worker=self._terms.worker, limit=number, at=at)
                 if claim is not None and claim.pieces:
                     self._per_chunk = max(1.0, len(claim.rows) / len(claim.pieces))
                 claim = claim and self._put_off(claim, now=now)
@@ -227,6 +219,14 @@ class Run:
         if claim is not None and journal is not None:
             self._take_in(claim, journal, since=now)
 
+    def _wanted(self, now: float) -> int:
+        """Return how many chunks to claim."""
+        messages, share = min(self._rate * _AT_HAND_SECONDS, _MOST_CLAIMED), self._job.way.share
+        resting = now < self._fill_from or (self._dry and now - self._filled_at < 1.0)
+        if resting or share.spent or len(self._stock.waiting) > max(50, messages):
+            return 0
+        return max(1, int(min(messages + self._per_chunk, share.room) / self._per_chunk))
+
     def _put_off(self, claim: Claim, *, now: float) -> Claim:
         """Put back what would only wait here for its domain's turn; if that is most of it, claim less eagerly."""
         at = self._terms.clock()
@@ -239,6 +239,7 @@ class Run:
         hold = Hold(claim.token, journal, 0.0, {piece.chunk_id: piece for piece in claim.pieces})
         hold.extend(since=since)
         self._stock.fill(hold, claim.rows)
+        self._job.way.share.took(len(claim.rows))
 
     def _renew(self) -> None:
         now = time.monotonic()
@@ -290,7 +291,7 @@ class Run:
         with transaction():
             for group in groups:
                 hold = group[0].hold
-                pieces = _less(hold, group)
+                pieces = less(hold, group)
                 outcomes.record(
                     self._job.order,
                     Batch([one.result for one in group], list(pieces.values())),
@@ -300,6 +301,7 @@ class Run:
                 )
                 after.append((hold, pieces))
         self._limits.recorded([one.result for group in groups for one in group])
+        self._job.way.share.gave(sum(len(group) for group in groups))
         for hold, pieces in after:
             hold.remaining.update(pieces)
             for chunk_id in [chunk_id for chunk_id, piece in hold.remaining.items() if not piece.seqs]:
@@ -363,6 +365,7 @@ class Run:
             return
         with transaction():
             work.look(self._limits, delivery_id=self._job.order.delivery_id, at=self._terms.clock())
+            self._job.way.share.look(held=self._stock.open, at=self._terms.clock())
         self._limited_at = now
 
     def _wait_for_tomorrow(self) -> str:
@@ -376,6 +379,7 @@ class Run:
         with transaction():
             seats.leave(self._job.way.seats)
             work.look(self._limits, delivery_id=self._job.order.delivery_id, at=self._terms.clock(), last=True)
+            self._job.way.share.look(held=self._stock.open, at=self._terms.clock())
 
     def _trouble(self) -> Reason | None:
         reason = judge(self._weather)
@@ -390,15 +394,3 @@ class Run:
             delivery_id, bears = self._job.order.delivery_id, self._job.way.tolerance
             too_many = too_many_bounces(delivery_id, limit=bears.bounces)
             return too_many or too_many_complaints(delivery_id, limit=bears.complaints)
-
-
-def _less(hold: Hold, told: Iterable[Told]) -> dict[int, Piece]:
-    """Return the chunks that results are about, without the messages these are about."""
-    done: dict[int, set[int]] = defaultdict(set)
-    for one in told:
-        done[one.result.chunk_id].add(one.result.seq)
-    return {
-        chunk_id: replace(hold.remaining[chunk_id], seqs=hold.remaining[chunk_id].seqs - seqs)
-        for chunk_id, seqs in done.items()
-        if chunk_id in hold.remaining
-    }

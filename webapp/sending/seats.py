@@ -3,6 +3,7 @@
 Seats stand in PostgreSQL, with a lease: what a dead run had is free when its claim is rescued, or when its lease is over.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -40,6 +41,13 @@ def take(relay_id: int, *, wanted: int, most: int, worker: str, at: datetime) ->
         {"token": seats.token, "relay": relay_id, "number": number, "worker": worker, "until": at + LEASE},
     )
     return seats
+
+
+def taken(relay_ids: Collection[int], *, at: datetime) -> dict[int, int]:
+    """Return how many connections of each relay are in use."""
+    query = text("SELECT relay_id, sum(number) FROM seat WHERE relay_id = ANY(:ids) AND until >= :at GROUP BY relay_id")
+    found = db.session.execute(query, {"ids": list(relay_ids), "at": at})
+    return dict.fromkeys(relay_ids, 0) | {row[0]: int(row[1]) for row in found}
 
 
 def keep(seats: Seats, *, at: datetime) -> bool:

@@ -1,9 +1,9 @@
 """What a sending process holds: messages it has claimed, in the order they go out, and what has become of them."""
 
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from uuid import UUID
 
@@ -83,3 +83,15 @@ class Stock:
     def open(self) -> int:
         """Messages that are claimed and not recorded."""
         return sum(len(piece.seqs) for hold in self.holds for piece in hold.remaining.values())
+
+
+def less(hold: Hold, told: Iterable[Told]) -> dict[int, Piece]:
+    """Return the chunks that results are about, without the messages these are about."""
+    done: dict[int, set[int]] = defaultdict(set)
+    for one in told:
+        done[one.result.chunk_id].add(one.result.seq)
+    return {
+        chunk_id: replace(hold.remaining[chunk_id], seqs=hold.remaining[chunk_id].seqs - seqs)
+        for chunk_id, seqs in done.items()
+        if chunk_id in hold.remaining
+    }

@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from webapp import broker, clock, settings
 from webapp.db import db, transaction
+from webapp.deliveries import quiet
 from webapp.sending import sweep
 
 #: So few messages are gone before anybody notices: they go first, whatever the priority of the others.
@@ -25,7 +26,8 @@ LONG_SLICE_SECONDS = 30.0
 _DUE = text("""
     SELECT d.id, d.priority, c.waiting + c.sending + c.retrying AS remaining
     FROM delivery d JOIN counter c ON c.delivery_id = d.id
-    WHERE d.state IN ('sending', 'finished') AND c.waiting + c.retrying > 0 AND EXISTS (
+    WHERE d.state IN ('sending', 'finished') AND c.waiting + c.retrying > 0
+        AND (d.waits_until IS NULL OR d.waits_until <= :at) AND (d.ignores_quiet OR NOT :quiet) AND EXISTS (
         SELECT FROM chunk WHERE delivery_id = d.id AND lease_token IS NULL AND (not_before IS NULL OR not_before <= :at)
     )
     ORDER BY d.id
@@ -51,7 +53,7 @@ class Due:
 
 def due(*, at: datetime) -> list[Due]:
     """Return the deliveries with messages to be sent now. Raises RedisError when nobody knows who is at work."""
-    rows = db.session.execute(_DUE, {"at": at}).all()
+    rows = db.session.execute(_DUE, {"at": at, "quiet": quiet.now_until(at=at) is not None}).all()
     numbers = [row.id for row in rows]
     workers, served = sweep.at_work(numbers), sweep.last_served(numbers)
     most = settings.current().workers_send

@@ -11,7 +11,7 @@ from webapp import settings
 from webapp.audience.models import Topic
 from webapp.content.problems import TemplateProblem
 from webapp.db import db
-from webapp.deliveries import ledger, moves
+from webapp.deliveries import ledger, moves, quiet
 from webapp.deliveries.models import Delivery, Preparation
 from webapp.deliveries.states import State
 from webapp.errors import Conflict
@@ -25,6 +25,7 @@ from webapp.sending.claims import Order
 from webapp.sending.limits import Limits
 from webapp.sending.making import Maker
 from webapp.sending.seats import Seats
+from webapp.sending.shares import Share
 from webapp.sending.troubles import Tolerance
 
 #: A finished delivery has messages to send only where a person said "Send again".
@@ -39,7 +40,8 @@ class Way:
     target: Target
     seats: Seats
     per_second: int | None
-    by_domain: bool = True
+    by_domain: bool
+    share: Share
     tolerance: Tolerance = field(default_factory=Tolerance)
 
     @property
@@ -79,7 +81,15 @@ def load(delivery_id: int, *, at: datetime, worker: str = "") -> Work | None:
     return Work(
         order=Order(delivery_id, preparation.id, delivery.topic_id, validity=timedelta(hours=delivery.validity_hours)),
         maker=made[0],
-        way=Way(relay.id, made[1], seats, relay.per_second, relay.by_domain, _tolerance(relay)),
+        way=Way(
+            relay.id,
+            made[1],
+            seats,
+            relay.per_second,
+            relay.by_domain,
+            _share(delivery, relay, at=at),
+            _tolerance(relay),
+        ),
         started_at=delivery.started_at or at,
     )
 
@@ -88,6 +98,11 @@ def _seats(relay: Relay, *, worker: str, at: datetime) -> Seats | None:
     """Take this process's part of the connections, or what is left of them."""
     part = ceil(relay.max_connections / settings.current().workers_send)
     return seating.take(relay.id, wanted=part, most=relay.max_connections, worker=worker, at=at)
+
+
+def _share(delivery: Delivery, relay: Relay, *, at: datetime) -> Share:
+    weights = choosing.weights(choosing.sharing(delivery, at=at))
+    return Share(relay.id, delivery.id, weights if relay.id in weights else {relay.id: 1})
 
 
 def _made(delivery: Delivery, preparation: Preparation, relay: Relay, *, at: datetime) -> tuple[Maker, Target] | None:
@@ -123,7 +138,30 @@ def _tolerance(relay: Relay) -> Tolerance:
 
 def _is_workable(delivery: Delivery, *, at: datetime) -> bool:
     waits = delivery.waits_until is not None and delivery.waits_until > at
-    return delivery.state in WORKABLE and not waits and delivery.preparation_id is not None
+    if delivery.state not in WORKABLE or waits or delivery.preparation_id is None:
+        return False
+    return not _waits_for_quiet(delivery.id, at=at)
+
+
+def _waits_for_quiet(delivery_id: int, *, at: datetime) -> bool:
+    """Whether quiet hours keep a delivery back; the log then says until when."""
+    hours = quiet.hours()
+    until = hours.until(at) if hours is not None else None
+    if hours is None or until is None:
+        return False
+    if db.session.scalar(select(Delivery.ignores_quiet).where(Delivery.id == delivery_id)):
+        return False
+    said = events.last(delivery_id, code="quiet")
+    if said is None or said.params.get("until") != until.isoformat():
+        events.note(delivery_id, at=at, code="quiet", until=until.isoformat(), time=hours.clock(until))
+    return True
+
+
+def must_end(delivery_id: int, *, at: datetime) -> str:
+    """Return why nothing more of a delivery may go just now ("halted", "quiet"), or nothing."""
+    if state_of(delivery_id) not in WORKABLE:
+        return "halted"
+    return "quiet" if _waits_for_quiet(delivery_id, at=at) else ""
 
 
 def signer() -> Signer:

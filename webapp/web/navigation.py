@@ -42,6 +42,7 @@ SETTINGS: tuple[tuple[str, Any, str], ...] = (
     ("settings.folders", _l("Folders"), "admin"),
     ("relays.index", _l("Relays"), "admin"),
     ("limits.index", _l("Limits by domain"), "admin"),
+    ("quiet.index", _l("Quiet hours"), "admin"),
     ("domains.index", _l("Sending domains"), "admin"),
     ("typologies.index", _l("Rules"), "admin"),
     ("audit.index", _l("Audit log"), "admin"),
