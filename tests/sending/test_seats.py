@@ -102,6 +102,11 @@ def test_what_nobody_keeps_is_free_when_its_lease_is_over_and_then_is_not_kept_a
         assert not seats.keep(first, at=over + timedelta(seconds=6))
 
 
+def test_a_clock_that_was_ahead_for_a_while_blocks_nothing(load, order):
+    assert load(order, at=T0 + timedelta(hours=1))
+    assert load(order, at=T0)
+
+
 def test_a_run_whose_connections_were_given_to_another_ends_and_gives_back_the_rest(
     load, database, tmp_path, monkeypatch
 ):
