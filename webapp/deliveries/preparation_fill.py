@@ -29,6 +29,7 @@ class Filled:
 def fill(preparation_id: int, *, delivery_id: int, fields: Collection[str], progress: Callable[[int], None]) -> Filled:
     """Write a message for everybody who is to get one, by order of lists, then of contacts; what stood there goes.
 
+    It goes to the address that the rules have judged, also when the contact has another by now: that one was not judged.
     `progress` is told how many are written, and may raise to stop.
     """
     wanted = f"wanted_{int(preparation_id)}"
@@ -36,7 +37,7 @@ def fill(preparation_id: int, *, delivery_id: int, fields: Collection[str], prog
     db.session.execute(
         text(f"""
             CREATE TEMPORARY TABLE {wanted} ON COMMIT DROP AS
-            SELECT row_number() OVER (ORDER BY position, contact_id) - 1 AS seq, contact_id
+            SELECT row_number() OVER (ORDER BY position, contact_id) - 1 AS seq, contact_id, email
             FROM {verdict_table(preparation_id)} WHERE cause IS NULL ORDER BY position, contact_id
         """)
     )
@@ -57,7 +58,7 @@ def _fill(
     fields: Collection[str],
     progress: Callable[[int], None],
 ) -> Filled:
-    values, params = values_sql(fields)
+    values, params = values_sql(fields, email="w.email")
     statement = text(_WRITE.format(part=partitions.name("message", preparation_id), wanted=wanted, values=values))
     digest, longest, nested = hashlib.sha256(), 0, False
     for first in range(0, messages, PIECE):
@@ -74,7 +75,7 @@ def _fill(
 _WRITE = """
     WITH made AS (
         INSERT INTO {part} (delivery_id, seq, contact_id, email, "values")
-        SELECT :delivery_id, w.seq, c.id, btrim(c.email), {values}
+        SELECT :delivery_id, w.seq, c.id, w.email, {values}
         FROM {wanted} w JOIN contact c ON c.id = w.contact_id
         WHERE w.seq >= :first AND w.seq < :end ORDER BY w.seq
         RETURNING seq, contact_id, email, "values"

@@ -26,9 +26,8 @@ def seal(preparation_id: int, *, delivery_id: int) -> None:
     db.session.execute(
         text(f"""
             INSERT INTO {partitions.name("exclusion", preparation_id)} (delivery_id, contact_id, cause, email, detail)
-            SELECT :delivery_id, v.contact_id, v.cause, btrim(c.email), v.detail
-            FROM {verdict_table(preparation_id)} v JOIN contact c ON c.id = v.contact_id
-            WHERE v.cause IS NOT NULL ORDER BY v.contact_id
+            SELECT :delivery_id, contact_id, cause, email, detail
+            FROM {verdict_table(preparation_id)} WHERE cause IS NOT NULL ORDER BY contact_id
         """),
         {"delivery_id": delivery_id},
     )

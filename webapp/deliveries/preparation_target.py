@@ -84,23 +84,23 @@ def suppressed_by_cause(preparation_id: int) -> dict[str, int]:
     return {str(detail): int(count) for detail, count in rows}
 
 
-def values_sql(fields: Collection[str]) -> tuple[str, dict[str, str]]:
+def values_sql(fields: Collection[str], *, email: str = "btrim(c.email)") -> tuple[str, dict[str, str]]:
     """Return an SQL expression over `c` that makes the merge values of these fields (empty ones left out), and its
-    parameters. It gives what `content.fields.contact_values` gives.
+    parameters. It gives what `content.fields.contact_values` gives; `email` is where the address stands.
     """  # noqa: D205
     pairs, params = [], {}
     for number, name in enumerate(sorted(set(fields) - set(LINK_NAMES))):
         key = f"field_{number}"
         params[key] = name
         own = f"nullif(nullif(c.attributes -> :{key}, 'null'), '\"\"')"
-        pairs.append(f"CAST(:{key} AS text), {_value(name, own)}")
+        pairs.append(f"CAST(:{key} AS text), {_value(name, own, email=email)}")
     if not pairs:
         return "'{}'::jsonb", {}
     objects = (f"jsonb_build_object({', '.join(pairs[at : at + 40])})" for at in range(0, len(pairs), 40))
     return f"jsonb_strip_nulls({' || '.join(objects)})", params
 
 
-def _value(name: str, own: str) -> str:
+def _value(name: str, own: str, *, email: str) -> str:
     if name == "name":
         parts = (
             f"coalesce(nullif(c.{part}, ''), nullif(c.attributes ->> '{part}', ''))"
@@ -109,7 +109,7 @@ def _value(name: str, own: str) -> str:
         both = f"concat_ws(' ', {', '.join(parts)})"
         return f"coalesce({own}, to_jsonb(nullif({both}, '')))"
     if name in CONTACT_NAMES:
-        column = "btrim(c.email)" if name == "email" else f"c.{name}"
+        column = email if name == "email" else f"c.{name}"
         return f"coalesce(to_jsonb(nullif({column}, '')), {own})"
     return own
 

@@ -108,7 +108,7 @@ def judged(rules: Sequence[Rule], *, target: str) -> tuple[str, dict[str, Any]]:
     """Return a query that judges every contact of `target` (contact_id, position), and its parameters.
 
     The caller adds `topic_id`, `delivery_id` and `at` (when the delivery goes out) to them. Rows: contact_id, position,
-    cause (NULL: to be delivered), detail. Of contacts with the same address the first by order of lists, then by number,
+    cause (NULL: to be delivered), detail, email (the address that was judged, as it is written). Of contacts with the same address the first by order of lists, then by number,
     stays; the others name it as detail.
     """
     runs: list[list[int]] = [[]]  # the rules over one contact, parted by the rules over all
@@ -126,7 +126,7 @@ def judged(rules: Sequence[Rule], *, target: str) -> tuple[str, dict[str, Any]]:
     details = " ".join(f"WHEN {number} THEN {found}" for number, found in _details(rules))
     cause = f"CASE {fired} {causes} END" if causes else "CAST(NULL AS text)"
     detail = f"CASE {fired} {details} END" if details else "CAST(NULL AS text)"
-    columns = f"contact_id, position, {cause} AS cause, {detail} AS detail"
+    columns = f"contact_id, position, {cause} AS cause, {detail} AS detail, coalesce(written, email_norm) AS email"
     return f"WITH {', '.join(tables)} SELECT {columns} FROM stage_{len(over_all)}", _params(rules)
 
 
@@ -149,8 +149,10 @@ def _checked(rules: Sequence[Rule], runs: Sequence[Sequence[int]], *, target: st
         if rule.kind == Cause.PRESSURE
     ]
     place = f"(CAST(t.position AS bigint) << {_PLACE_BITS}) + t.contact_id AS place"
+    # Most addresses are written as they are compared: those cost no room in the tables of the stages.
+    addresses = ["c.email_norm", "nullif(btrim(c.email), c.email_norm) AS written"]
     return f"""
-        SELECT {", ".join(["t.contact_id", "t.position", place, "c.email_norm", *columns])}
+        SELECT {", ".join(["t.contact_id", "t.position", place, *addresses, *columns])}
         FROM {target} t JOIN contact c ON c.id = t.contact_id {" ".join(joined)}
     """
 
