@@ -38,6 +38,13 @@ def make_audience(number):
         """),
         given,
     )
+    make_refusals(given)
+    attribute_names.keep(["city", "points"])
+    return {"topic": topic.id, "lists": [one.id for one in lists], "segment": segment.id}
+
+
+def make_refusals(given):
+    """Suppress 2 % of the addresses, note the consent of 20 % (a fifth of it withdrawn), quarantine 2 %."""
     db.session.execute(
         text("""
             INSERT INTO suppression (email_norm, cause, source, created_at)
@@ -46,8 +53,22 @@ def make_audience(number):
         """),
         given,
     )
-    attribute_names.keep(["city", "points"])
-    return {"topic": topic.id, "lists": [one.id for one in lists], "segment": segment.id}
+    db.session.execute(
+        text("""
+            INSERT INTO consent (topic_id, contact_id, given, changed_at, source)
+            SELECT :topic, id, id % 25 > 0, :at, 'bench' FROM contact WHERE id % 5 = 0 ORDER BY id
+        """),
+        given,
+    )
+    db.session.execute(
+        text("""
+            INSERT INTO quarantine (email_norm, failures, first_failed_at, last_failed_at, until)
+            SELECT DISTINCT ON (email_norm) email_norm, 3, CAST(:at AS timestamptz) - interval '20 days', :at,
+                CASE WHEN id % 3 > 0 THEN CAST(:at AS timestamptz) + interval '30 days' END
+            FROM contact WHERE id % 30 = 13 AND email_norm IS NOT NULL ORDER BY email_norm, id
+        """),
+        given,
+    )
 
 
 _CONTACTS = """
