@@ -24,7 +24,7 @@ class Away:
 def somewhere(request, database, monkeypatch):
     throttle._here.clear()
     if request.param == "while Redis is away":
-        monkeypatch.setattr(broker, "client", Away)
+        monkeypatch.setattr(broker, "quick", Away)
     yield
     throttle._here.clear()
 
@@ -62,7 +62,7 @@ def test_the_right_password_forgets_the_guesses_of_its_place_only(somewhere):
 
 
 def test_the_memory_of_a_process_is_bounded(database, monkeypatch):
-    monkeypatch.setattr(broker, "client", Away)
+    monkeypatch.setattr(broker, "quick", Away)
     monkeypatch.setattr(throttle, "KEPT_HERE", 3)
     for number in range(9):
         assert take(Bucket(f"throttle:{number}", 1, 60)) == 0

@@ -65,7 +65,7 @@ def take(buckets: Sequence[Bucket], *, at: datetime) -> int:
     now = at.timestamp()
     numbers = [number for bucket in buckets for number in (bucket.size, 1 / bucket.seconds)]
     try:
-        return int(broker.client().eval(TAKE, len(buckets), *[bucket.key for bucket in buckets], now, *numbers))
+        return int(broker.quick().eval(TAKE, len(buckets), *[bucket.key for bucket in buckets], now, *numbers))
     except broker.RedisError:
         return _take_here(buckets, now)
 
@@ -75,7 +75,7 @@ def refund(buckets: Sequence[Bucket]) -> None:
     key = buckets[0].key
     _here.pop(key, None)
     try:
-        broker.client().delete(key)
+        broker.quick().delete(key)
     except broker.RedisError:
         return
 

@@ -67,13 +67,13 @@ def shown_as(
 def keep_typed(delivery_id: int, user_id: int, parts: Mapping[str, str]) -> None:
     """Keep what a user is typing, so that the frame can show it; it vanishes by itself, and may vanish earlier."""
     with suppress(broker.RedisError):
-        broker.client().set(_key(delivery_id, user_id), json.dumps(dict(parts)), ex=KEPT_SECONDS)
+        broker.quick().set(_key(delivery_id, user_id), json.dumps(dict(parts)), ex=KEPT_SECONDS)
 
 
 def typed(delivery_id: int, user_id: int) -> dict[str, str]:
     """Give what `keep_typed` kept, or nothing."""
     with suppress(broker.RedisError):
-        kept = broker.client().get(_key(delivery_id, user_id))
+        kept = broker.quick().get(_key(delivery_id, user_id))
         if isinstance(kept, bytes):
             return {str(part): str(source) for part, source in json.loads(kept).items()}
     return {}
@@ -86,7 +86,7 @@ def _key(delivery_id: int, user_id: int) -> str:
 def forget_typed(delivery_id: int, user_id: int) -> None:
     """Forget what was kept: it has been saved."""
     with suppress(broker.RedisError):
-        broker.client().delete(_key(delivery_id, user_id))
+        broker.quick().delete(_key(delivery_id, user_id))
 
 
 def subject_as_read(source: str) -> str:

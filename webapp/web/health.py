@@ -53,7 +53,7 @@ def _heads(folder: str) -> frozenset[str]:
 def _redis() -> dict[str, str]:
     try:
         idle = queue.without_worker()
-        scheduler = bool(broker.client().exists(queue.SCHEDULER))
+        scheduler = bool(broker.quick().exists(queue.SCHEDULER))
     except Exception as problem:  # noqa: BLE001 - as above
         log.warning("Redis does not answer: %s", problem)
         return {"redis": "does not answer", "workers": "unknown", "scheduler": "unknown"}

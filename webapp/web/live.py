@@ -192,7 +192,7 @@ def _end_session(_app: Flask, **_kwargs: object) -> None:
 
 def _say_bye(token: str) -> None:
     with suppress(broker.RedisError):
-        broker.client().publish(BYE_CHANNEL, token)
+        broker.quick().publish(BYE_CHANNEL, token)
 
 
 # ---- rendering
