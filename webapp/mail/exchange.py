@@ -80,11 +80,11 @@ def wire_form(content: bytes) -> bytes:
     return content + _END
 
 
-def _is_international(message: Outgoing) -> bool:
+def _is_international(message: Outgoing, *, eight_bit: bool) -> bool:
     """Tell whether an address or the header goes beyond ASCII, which the relay must have offered to take (RFC 6531 §3.4)."""
     if not (message.recipient.isascii() and message.sender.isascii()):
         return True
-    return not message.content.isascii() and not message.content.partition(b"\r\n\r\n")[0].isascii()
+    return eight_bit and not message.content.partition(b"\r\n\r\n")[0].isascii()
 
 
 class Exchange:
@@ -144,9 +144,13 @@ class Exchange:
 
     def go(self, coming: Outgoing | None) -> bytes:
         """Say what to write: the content that is due, and the envelope of `coming` where both may go at once; b"" for nothing."""
-        if coming is not None and (refusal := self._unfit(coming)) is not None:
-            self.desk.answered(coming, refusal, Stage.MAIL)
-            coming = None
+        eight_bit = international = False
+        if coming is not None:
+            eight_bit = not coming.content.isascii()
+            international = _is_international(coming, eight_bit=eight_bit)
+            if (refusal := self._unfit(coming, international=international)) is not None:
+                self.desk.answered(coming, refusal, Stage.MAIL)
+                coming = None
         self._coming = coming
         parts: list[bytes] = []
         if self._ready is not None:
@@ -158,7 +162,7 @@ class Exchange:
             self._awaited.append(Stage.CONTENT)
             parts += content
         if coming is not None:
-            envelope = self._envelope(coming)
+            envelope = self._envelope(coming, eight_bit=eight_bit, international=international)
             self._following = sum(map(len, envelope))
             if self._grouped:
                 parts += envelope
@@ -276,14 +280,14 @@ class Exchange:
 
     # --- envelopes ---
 
-    def _envelope(self, message: Outgoing) -> list[bytes]:
+    def _envelope(self, message: Outgoing, *, eight_bit: bool, international: bool) -> list[bytes]:
         """Make the commands of a transaction and note that their answers are awaited."""
         mail = f"MAIL FROM:<{message.sender}>"
         if self._sized:
             mail += f" SIZE={len(message.content)}"
-        if self._eight_bit and not message.content.isascii():
+        if eight_bit and self._eight_bit:
             mail += " BODY=8BITMIME"
-        if _is_international(message):
+        if international:
             mail += " SMTPUTF8"
         rcpt = f"RCPT TO:<{message.recipient}>"
         if self._reports and message.sender:
@@ -298,11 +302,11 @@ class Exchange:
             return [b"RSET\r\n", *commands]
         return commands
 
-    def _unfit(self, message: Outgoing) -> Reply | None:
+    def _unfit(self, message: Outgoing, *, international: bool) -> Reply | None:
         """Say in the relay's place what it could only refuse."""
         if not (_PATH.match(message.sender) and _PATH.match(message.recipient) and message.recipient):
             return Reply(501, "5.1.3", "the address cannot be put into an envelope")
-        if not self._international and _is_international(message):
+        if international and not self._international:
             return Reply(553, "5.6.7", "the relay does not accept international addresses")
         if 0 < self._size_limit < len(message.content):
             return Reply(552, "5.3.4", f"the message is larger than the {self._size_limit} bytes the relay accepts")

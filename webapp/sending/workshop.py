@@ -22,8 +22,8 @@ from webapp.sending.stock import Item
 log = logging.getLogger(__name__)
 
 #: Messages given to a thread that signs at a time, and how many such lots are made ahead beside the one each thread is at.
-_LOT = 16
-_LOTS_AHEAD = 3
+_LOT = 64
+_LOTS_AHEAD = 2
 #: More threads than this would only wait for the one that drives the connections.
 _MOST_THREADS = 8
 
