@@ -32,7 +32,7 @@ def outcome(text, pool, *, heading):
     reader = beside.Reader(CHECKER, separator=",", width=2, pool=pool)
     lines = csvfile.lines_of([text.encode()], "utf-8")
     parts = list(reader.parts(lines, heading=heading))
-    return "".join(part.text for part in parts), sorted(row for part in parts for row in part.refused)
+    return b"".join(part.text for part in parts), sorted(row for part in parts for row in part.refused)
 
 
 TEXTS = [
@@ -42,6 +42,7 @@ TEXTS = [
     'E-mail,Note\na@x.no,1\nb@x.no,"never closed\nc@x.no,3\nd@x.no,4\n',
     '"E-mail\nof the person",Note\na@x.no,1\nb@x.no,2\n',
     "E-mail,Note\ra@x.no,1\rb@x.no,2\r",
+    '"\r@\ra@x.no,1\r',
     "",
     "E-mail,Note\n",
 ]

@@ -1,4 +1,4 @@
-"""Exports of other tools as they are: their columns find their fields, their dates and words are understood."""
+"""Exports as other tools write them: their columns find their fields, their dates and words are understood."""
 
 import csv
 import io
@@ -9,7 +9,8 @@ from webapp.audience import columns, rows
 from webapp.audience.column_names import FIELDS
 from webapp.audience.dates import month_comes_first
 
-#: Headings as the tools write them (looked up in their code, help pages and files of theirs), with one row of values.
+#: Headings as the tools write them, with one row of values: looked up in their code, help pages and files where those could be had;
+#: of Campaign Monitor, Mautic and SuperOffice largely from knowledge. A test of these shows that we read them so, not that they do.
 FILES = {
     "Mailchimp, subscribed": (
         (

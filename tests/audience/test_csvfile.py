@@ -182,7 +182,7 @@ kari@x.no,"Nordmann, Kari Åse",2.11.2026
         (2, "Samtykke", "consent"),
         (3, "Samtykke", "date"),
     ]
-    assert staged.text == "5\tkari@x.no\tkari@x.no\tKari Åse\tNordmann\t2026-11-02T00:00:00+00:00\t{}\n"
+    assert staged.text.decode() == "5\tkari@x.no\tkari@x.no\tKari Åse\tNordmann\t2026-11-02T00:00:00+00:00\t{}\n"
 
 
 CELLS = st.one_of(
@@ -200,9 +200,9 @@ def test_a_block_is_checked_as_each_of_its_rows_alone(table):
     checker = Checker(plan, KINDS)
     whole = checker.check(Block(range(1, len(table) + 1), table, []))
     single = [checker.check(Block([at + 1], [row], [])) for at, row in enumerate(table)]
-    assert whole.text == "".join(one.text for one in single)
+    assert whole.text == b"".join(one.text for one in single)
     assert sorted(whole.refused) == sorted(one for each in single for one in each.refused)
-    lines = whole.text.split("\n")[:-1]
+    lines = whole.text.decode().split("\n")[:-1]
     assert len(lines) == whole.rows
     assert all(line.count("\t") == len(checker.columns()) - 1 for line in lines)
     for line in lines:

@@ -3,6 +3,7 @@
 import io
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from webapp.audience.models import (
     Subscription,
     Tag,
 )
+from webapp.audience.repeated import Repeated
 from webapp.db import db, transaction
 from webapp.errors import Invalid
 
@@ -134,6 +136,17 @@ def test_a_number_that_belongs_to_somebody_else_is_rejected(take):
     found = take("kundenr,email\n7,per@x.no\n8,a@x.no\n8,b@x.no\n")
     told = {one.line: (one.column, one.reason) for one in imports.rejects(found.id, limit=10)}
     assert told == {2: ("kundenr", "taken"), 4: ("kundenr", "twice")}
+    assert adds_up(found.counts)
+
+
+@pytest.mark.parametrize("most", [1_000, 1])
+def test_rows_of_one_person_and_their_numbers_are_found_in_small_and_in_too_large_files(take, monkeypatch, most):
+    monkeypatch.setattr(importing, "Repeated", partial(Repeated, most=most))
+    found = take("kundenr,email,fornavn\n1,a@x.no,Anna\n1,b@x.no,Bo\n,a@x.no,\n2,c@x.no,Kari\n2,d@x.no,\n3,c@x.no,\n")
+    told = {one.line: (one.column, one.reason) for one in imports.rejects(found.id, limit=10)}
+    assert told == {4: ("kundenr", "twice")}  # it has the number of the row above, as line 2 of the same person did
+    assert (found.counts["duplicates"], found.counts["created"]) == (2, 3)
+    assert (contact("c@x.no").external_id, contact("c@x.no").first_name) == ("3", "Kari")
     assert adds_up(found.counts)
 
 

@@ -30,6 +30,9 @@ class Checks(Protocol):
     def columns(self) -> list[str]:
         """Return the columns of the staging table that are filled."""
 
+    def telling(self) -> list[str]:
+        """Return those of them of which `check` gives hashes."""
+
     def check(self, block: Block) -> Staged:
         """Check a block."""
 
@@ -47,7 +50,7 @@ class Reader:
             yield from self._here(given, after=0, heading=heading)
             return
         seen = list(_to_the_first_row(given, self._separator)) if heading else []
-        if seen and row_a_line(seen[-1:], self._separator) is None:
+        if seen and row_a_line(seen, self._separator) is None:
             yield from self._here(chain(seen, given), after=0, heading=True)
             return
         yield from self._there(self._pool, given, after=len(seen))
@@ -77,8 +80,8 @@ class Reader:
 @contextmanager
 def reader(checker: Checks, *, separator: str, width: int, size: int) -> Iterator[Reader]:
     """Yield a reader of a file of `size` bytes: with other processes where it is large and there are processors for them."""
-    number = min(_processors() - 1, MOST)
-    if size < LEAST or number < 1 or sys.platform != "linux":
+    number = min(_processors(), MOST)  # this process mostly waits for the others
+    if size < LEAST or number < 2 or sys.platform != "linux":
         yield Reader(checker, separator=separator, width=width, pool=None)
         return
     pool = ProcessPoolExecutor(

@@ -5,6 +5,7 @@ only a column that does hold something odd is gone through cell by cell.
 """
 
 import json
+from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -32,11 +33,17 @@ def _moment(text: str, *, month_first: bool | None) -> str:
 
 
 class Staged(NamedTuple):
-    """Good rows of a block as COPY takes them, how many they are, and the others."""
+    """Good rows of a block as COPY takes them (in UTF-8), how many they are, and the others.
 
-    text: str
+    `lines` are those of the good rows, `hashes` those of their values in the columns of `Checker.telling`, column by column.
+    A value has the same hash in all processes of one run: they are forked.
+    """
+
+    text: bytes
     rows: int
     refused: list[Refused]
+    lines: Sequence[int] = ()
+    hashes: tuple[Sequence[int], ...] = ()
 
 
 @dataclass
@@ -70,20 +77,31 @@ class Checker:
         ]
         return [*names, "attributes"]
 
+    def telling(self) -> list[str]:
+        """Return the columns of the staging table that tell people apart; the first is what they are matched by."""
+        if self.plan.match == "external_id":
+            return ["external_id"]
+        return ["email_norm", "external_id"] if "external_id" in self.plan.places else ["email_norm"]
+
     def check(self, block: Block) -> Staged:
         """Check a block; empty rows are left out."""
         refused = [Refused(row.line, None, row.problem or "quote", row.cells) for row in block.broken]
         lines, given = _even(block, len(self.plan.names), refused)
         if not given:
-            return Staged("", 0, refused)
+            return Staged(b"", 0, refused)
         wrong = Wrong()
         filled = self._fill(list(zip(*given, strict=True)), wrong)
+        names = self.columns()
+        telling = [filled[names.index(name) - 1] for name in self.telling()]
         table: Iterable[tuple[str, ...]] = zip(map(str, lines), *filled, strict=True)
         if wrong.found:
             refused += self._refuse(lines, given, wrong)
-            table = compress(table, [at not in wrong.found for at in range(len(given))])
-        count = len(given) - len(wrong.found)
-        return Staged("\n".join(map("\t".join, table)) + "\n" if count else "", count, refused)
+            good = [at not in wrong.found for at in range(len(given))]
+            table, lines = compress(table, good), list(compress(lines, good))
+            telling = [list(compress(cells, good)) for cells in telling]
+        hashes = tuple(array("q", map(hash, cells)) for cells in telling)
+        written = "\n".join(map("\t".join, table)) + "\n" if lines else ""
+        return Staged(written.encode(), len(lines), refused, array("i", lines), hashes)
 
     def _refuse(self, lines: Sequence[int], given: Sequence[list[str]], wrong: Wrong) -> list[Refused]:
         plan, refused = self.plan, []

@@ -20,9 +20,10 @@ FIELDS: dict[str, LazyString] = {
 }
 MANY = {"attribute", "ignore"}
 
-#: Names as they stand in exports, folded (see `columns.fold`). Looked up in files of Mailchimp, listmonk, Keila, Mautic,
-#: Brevo, SendGrid, MailerLite, Campaign Monitor, ActiveCampaign, HubSpot and SuperOffice, where those could be had. What is
-#: measured or remembered by the other tool about a person (addresses of computers, places, rates) is not imported unasked.
+#: Names as they stand in exports, folded (see `columns.fold`). Those of Mailchimp, listmonk, Keila, Brevo, SendGrid, MailerLite,
+#: ActiveCampaign and HubSpot were looked up in their code, help pages and files where those could be had; those of Campaign
+#: Monitor, Mautic and SuperOffice are largely from knowledge, not from files of theirs. What is measured or remembered by the
+#: other tool about a person (addresses of computers, places, rates) is not imported unasked.
 KNOWN: dict[str, str] = {
     "email": """email emailaddress emailaddresses mail mailaddress mailadresse epost epostadresse epostadress emailadresse
         emailadres mailadres eaddress address1email primaryemail workemail businessemail contactemail

@@ -16,6 +16,7 @@ from webapp.audience.checking import Staged
 from webapp.audience.enlisting import TooManyTagsError
 from webapp.audience.merging import Merged, merge
 from webapp.audience.models import Import, ImportReject
+from webapp.audience.repeated import Repeated
 from webapp.audience.rows import Plan, Refused
 from webapp.db import db, driver, transaction
 
@@ -28,6 +29,7 @@ MORE = ("listed", "tagged", "subscribed", "consents", "unsubscribed", "kept_out"
 log = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
+Likely = Mapping[str, Sequence[int]]  # lines of rows that perhaps share a value, by column
 
 
 class Aside:
@@ -68,8 +70,8 @@ def run(import_id: int, *, clock: Clock) -> bool:
         db.session.execute(delete(ImportReject).where(ImportReject.import_id == import_id))
         erased_before = erased.latest()
     try:
-        counts = _read(import_id, run_no, clock)
-        _merge(import_id, run_no, counts, clock, erased_before=erased_before)
+        counts, likely = _read(import_id, run_no, clock)
+        _merge(import_id, run_no, counts, clock, likely=likely, erased_before=erased_before)
     except TooManyTagsError:
         with transaction():
             imports.fail(import_id, run_no=run_no, problem="tags", at=clock())
@@ -82,8 +84,8 @@ def run(import_id: int, *, clock: Clock) -> bool:
     return True
 
 
-def _read(import_id: int, run_no: int, clock: Clock) -> dict[str, Any]:
-    """Stage the whole file, some blocks in each transaction; return the counts."""
+def _read(import_id: int, run_no: int, clock: Clock) -> tuple[dict[str, Any], Likely]:
+    """Stage the whole file, some blocks in each transaction; return the counts and which rows are perhaps of one person."""
     counts: dict[str, Any] = {"stage": "reading", "rows": 0, "rejected": 0, "bytes": 0}
     read_bytes = [0]
     with Aside() as aside, ExitStack() as stack:
@@ -95,7 +97,8 @@ def _read(import_id: int, run_no: int, clock: Clock) -> dict[str, Any]:
                 beside.reader(checker, separator=found.separator or ",", width=len(found.columns), size=found.size)
             )
             lines = uploads.lines(found, counted=read_bytes, before=aside.finish)
-            parts = reader.parts(lines, heading=found.header)
+            repeated = Repeated(checker.telling())
+            parts = repeated.watch(reader.parts(lines, heading=found.header))
             staged = _some(parts)
         while staged:
             with transaction():
@@ -106,7 +109,7 @@ def _read(import_id: int, run_no: int, clock: Clock) -> dict[str, Any]:
     with transaction():
         counts["stage"] = "merging"
         imports.progress(import_id, run_no=run_no, counts=dict(counts), at=clock())
-    return counts
+    return counts, repeated.lines()
 
 
 def _batch(
@@ -142,7 +145,9 @@ def _some(parts: Iterator[Staged]) -> list[Staged]:
         gc.enable()
 
 
-def _merge(import_id: int, run_no: int, counts: dict[str, Any], clock: Clock, *, erased_before: int) -> None:
+def _merge(
+    import_id: int, run_no: int, counts: dict[str, Any], clock: Clock, *, likely: Likely, erased_before: int
+) -> None:
     """Merge what is staged: all of it or, when it was cancelled meanwhile, nothing."""
     with transaction():
         imports.hold(import_id, run_no=run_no)
@@ -151,7 +156,7 @@ def _merge(import_id: int, run_no: int, counts: dict[str, Any], clock: Clock, *,
         looks = found.kind == "contacts" and erased.latest() > erased_before
         late = staging.take_erased(import_id, run_no) if looks else []
         plan, at = imports.plan_of(found), clock()
-        merged = _merged(found, plan, staging.name(import_id, run_no), at)
+        merged = _merged(found, plan, staging.name(import_id, run_no), at, likely)
         merged.rejects |= dict.fromkeys(late, "erased")
         if merged.rejects:
             _refuse_late(found, plan, merged.rejects)
@@ -161,12 +166,14 @@ def _merge(import_id: int, run_no: int, counts: dict[str, Any], clock: Clock, *,
         imports.progress(import_id, run_no=run_no, counts=_result(counts, merged), at=clock(), status="done")
 
 
-def _merged(found: Import, plan: Plan, table: str, at: datetime) -> Merged:
+def _merged(found: Import, plan: Plan, table: str, at: datetime, likely: Likely) -> Merged:
     wishes, by_id = imports.wishes_of(found), found.created_by_id
     if found.kind == "suppression":
         return blocklist.merge(table, import_id=found.id, source=wishes.source, by_id=by_id, at=at)
     keys = [key for _at, key in plan.attributes()]
-    return merge(table, import_id=found.id, fields=plan.fields, keys=keys, wishes=wishes, by_id=by_id, at=at)
+    return merge(
+        table, import_id=found.id, fields=plan.fields, keys=keys, likely=likely, wishes=wishes, by_id=by_id, at=at
+    )
 
 
 def _refuse_late(found: Import, plan: Plan, reasons: Mapping[int, str]) -> None:

@@ -68,19 +68,24 @@ def merge(
     import_id: int,
     fields: Sequence[str],
     keys: Sequence[str],
+    likely: Mapping[str, Sequence[int]],
     wishes: Wishes,
     by_id: int | None,
     at: datetime,
 ) -> Merged:
-    """Merge the table `staging`. `fields` are those of the file's columns, `keys` the names of the attributes among them."""
+    """Merge the table `staging`. `fields` are those of the file's columns, `keys` the names of the attributes among them.
+
+    `likely` tells for a column the lines of all rows whose value may stand in another row, too; without, all rows are looked at.
+    """
     found = Merged()
     clear = wishes.empty == "clear"
     _run("SELECT pg_advisory_xact_lock(:lock)", lock=LOCK)
     _run(f"SET LOCAL work_mem = '{MEMORY}'")
     _run(f"ANALYZE {staging} (line, {wishes.key})")
-    found.duplicates = _fold_duplicates(staging, key=wishes.key, kept=_kept(fields, wishes), clear=clear)
+    kept = _kept(fields, wishes)
+    found.duplicates = _fold_duplicates(staging, likely.get(wishes.key), key=wishes.key, kept=kept, clear=clear)
     if "external_id" in fields and wishes.match == "address":
-        found.rejects = _refuse_numbers(staging)
+        found.rejects = _refuse_numbers(staging, likely.get("external_id"))
     existing = _match(staging, key=wishes.key)
     before = int(_run("SELECT coalesce(max(id), 0) FROM contact").scalar_one())
     if wishes.existing == "only":
@@ -121,18 +126,30 @@ def _kept(fields: Sequence[str], wishes: Wishes) -> list[str]:
     return [] if wishes.empty == "clear" else [name for name in dict.fromkeys(filled) if name not in same]
 
 
-def _fold_duplicates(staging: str, *, key: str, kept: Sequence[str], clear: bool) -> int:
+def _looked_at(staging: str, lines: Sequence[int] | None) -> tuple[str, dict[str, Any]]:
+    """Return the rows that may share a value, as SQL, and the values to bind; each row has its `place`."""
+    if lines is None:
+        return f"SELECT *, ctid AS place FROM {staging}", {}
+    # A join would hash the whole table; ANY hashes the lines. They go as one word, which is quicker than number by number.
+    some = f"SELECT *, ctid AS place FROM {staging} WHERE line = ANY(CAST(CAST(:lines AS text) AS integer[]))"
+    return some, {"lines": f"{{{','.join(map(str, lines))}}}"}
+
+
+def _fold_duplicates(staging: str, likely: Sequence[int] | None, *, key: str, kept: Sequence[str], clear: bool) -> int:
     """Leave one row for each key: the last, with what it does not tell from the rows before it (unless empty cells clear).
 
     Whoever has left in any of the rows has left.
     """
     _run("DROP TABLE IF EXISTS pg_temp.twice")
     # The few rows that are not alone are taken out once; where they lie (ctid) finds them again without another look at all rows.
+    rows, values = _looked_at(staging, likely)
     _run(
         f"""CREATE TEMP TABLE twice ON COMMIT DROP AS
-        SELECT s.*, s.ctid AS place, several.last FROM {staging} AS s JOIN (
-            SELECT {key} AS key, max(line) AS last FROM {staging} GROUP BY {key} HAVING count(*) > 1
-        ) AS several ON several.key = s.{key}"""
+        WITH s AS {"" if likely is None else "MATERIALIZED"} ({rows})
+        SELECT s.*, several.last FROM s JOIN (
+            SELECT {key} AS key, max(line) AS last FROM s GROUP BY {key} HAVING count(*) > 1
+        ) AS several ON several.key = s.{key}""",
+        **values,
     )
     _run("ANALYZE twice (line, last)")
     gone = _run(f"DELETE FROM {staging} AS s USING twice AS d WHERE s.ctid = d.place AND d.line < d.last")
@@ -140,23 +157,34 @@ def _fold_duplicates(staging: str, *, key: str, kept: Sequence[str], clear: bool
     lasts = "".join(", " + last.format(name=name) for name in kept)
     fill = "".join(f", {name} = one.{name}" for name in kept)
     fill += "" if clear else ", attributes = coalesce(more.attributes, s.attributes)"
+    lacks = "coalesce(d.consent_at > s.consent_at, d.consent_at IS NOT NULL) OR d.opt_out AND NOT s.opt_out"
+    lacks += "".join(f" OR s.{name} IS NULL AND d.{name} IS NOT NULL" for name in kept)
+    lacks += "" if clear else " OR d.attributes || s.attributes <> s.attributes"
     _run(
-        f"""WITH one AS (SELECT last, max(consent_at) AS consent_at, bool_or(opt_out) AS opt_out{lasts}
-                FROM twice AS d GROUP BY last),
+        f"""WITH lacking AS (SELECT DISTINCT last FROM twice AS d JOIN twice AS s USING (last)
+                WHERE s.line = last AND d.line < last AND ({lacks})),
+            d AS (SELECT * FROM twice JOIN lacking USING (last)),
+            one AS (SELECT last, max(consent_at) AS consent_at, bool_or(opt_out) AS opt_out{lasts}
+                FROM d GROUP BY last),
             more AS (SELECT last, jsonb_object_agg(e.key, e.value ORDER BY d.line) AS attributes
-                FROM twice AS d CROSS JOIN LATERAL jsonb_each(d.attributes) AS e GROUP BY last)
+                FROM d CROSS JOIN LATERAL jsonb_each(d.attributes) AS e GROUP BY last)
         UPDATE {staging} AS s SET consent_at = one.consent_at, opt_out = one.opt_out{fill}
-        FROM twice AS d JOIN one USING (last) LEFT JOIN more USING (last) WHERE s.ctid = d.place AND d.line = d.last"""
+        FROM d JOIN one USING (last) LEFT JOIN more USING (last) WHERE s.ctid = d.place AND d.line = d.last"""
     )
     return int(gone.rowcount)
 
 
-def _refuse_numbers(staging: str) -> dict[int, str]:
+def _refuse_numbers(staging: str, likely: Sequence[int] | None) -> dict[int, str]:
     """Take out rows whose number in the other system belongs to somebody else: in the file, or among the contacts."""
+    # A row may have its number from an earlier row of the same person only since it was folded.
+    folded = _run("SELECT DISTINCT last FROM twice").scalars().all()
+    rows, values = _looked_at(staging, None if likely is None else [*likely, *folded])
     twice = _run(
-        f"""DELETE FROM {staging} AS s USING (SELECT external_id, min(line) AS line FROM {staging}
-            WHERE external_id IS NOT NULL GROUP BY external_id HAVING count(*) > 1) AS kept
-        WHERE s.external_id = kept.external_id AND s.line > kept.line RETURNING s.line, 'twice'"""
+        f"""WITH numbered AS (SELECT place, line, external_id FROM ({rows}) AS seen WHERE external_id IS NOT NULL),
+            kept AS (SELECT external_id, min(line) AS line FROM numbered GROUP BY external_id HAVING count(*) > 1),
+            others AS (SELECT place FROM numbered JOIN kept USING (external_id) WHERE numbered.line > kept.line)
+        DELETE FROM {staging} AS s USING others WHERE s.ctid = others.place RETURNING s.line, 'twice'""",
+        **values,
     )
     taken = _run(
         f"""DELETE FROM {staging} AS s USING contact AS c

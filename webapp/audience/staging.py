@@ -33,7 +33,7 @@ def create(import_id: int, run_no: int, *, kind: str = "contacts") -> None:
 
 
 def fill(
-    connection: Connection[Any], import_id: int, run_no: int, *, columns: Sequence[str], texts: Iterable[str]
+    connection: Connection[Any], import_id: int, run_no: int, *, columns: Sequence[str], texts: Iterable[bytes]
 ) -> None:
     """Copy rows into the table; they are written as COPY reads them, and what is empty is NULL. May run in a thread."""
     statement = f"COPY {name(import_id, run_no)} ({', '.join(columns)}) FROM STDIN WITH (NULL '')"
