@@ -130,9 +130,8 @@ def _looked_at(staging: str, lines: Sequence[int] | None) -> tuple[str, dict[str
     """Return the rows that may share a value, as SQL, and the values to bind; each row has its `place`."""
     if lines is None:
         return f"SELECT *, ctid AS place FROM {staging}", {}
-    # A join would hash the whole table; ANY hashes the lines. They go as one word, which is quicker than number by number.
-    some = f"SELECT *, ctid AS place FROM {staging} WHERE line = ANY(CAST(CAST(:lines AS text) AS integer[]))"
-    return some, {"lines": f"{{{','.join(map(str, lines))}}}"}
+    # A join would hash the whole table. ANY hashes the lines, but only of an array that is one when the query is planned.
+    return f"SELECT *, ctid AS place FROM {staging} WHERE line = ANY(CAST(:lines AS integer[]))", {"lines": list(lines)}
 
 
 def _fold_duplicates(staging: str, likely: Sequence[int] | None, *, key: str, kept: Sequence[str], clear: bool) -> int:
