@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from webapp.local import postgres, processes, programs, redis, terminal
+from webapp.local import postgres, processes, programs, recovery, redis, terminal
 from webapp.local.addresses import environment, remember
 from webapp.local.control import Control
 from webapp.local.processes import LocalError
@@ -135,7 +135,7 @@ def _run(settings: Settings, given: dict[str, str]) -> int:
         control.start(one.name for one in [*extra, *work, *web])
         terminal.wait_for_health(settings, within=UP_WITHIN, alive=lambda: supervisor.poll() is None)
         terminal.summary(settings, facts, seconds=time.monotonic() - started)
-        _watch(supervisor, control)
+        _watch(supervisor, control, database=recovery.watch(settings.sendoff_var, sockets))
     return 0
 
 
@@ -226,8 +226,11 @@ def _prepare(given: dict[str, str], settings: Settings) -> dict[str, Any]:
     return facts
 
 
-def _watch(supervisor: subprocess.Popen[bytes], control: Control) -> None:
-    """Wait for Ctrl-C; tell of programs that the supervisor has given up, and start those again: a full disk is freed some day."""
+def _watch(supervisor: subprocess.Popen[bytes], control: Control, *, database: recovery.Watch) -> None:
+    """Wait for Ctrl-C; tell of programs that the supervisor has given up, and start those again: a full disk is freed some day.
+
+    A PostgreSQL that hangs is ended, so that the supervisor starts it again.
+    """
     told: set[str] = set()
     tried = time.monotonic()
     try:
@@ -242,6 +245,11 @@ def _watch(supervisor: subprocess.Popen[bytes], control: Control) -> None:
             if fatal and time.monotonic() - tried > TRY_AGAIN_EVERY:
                 control.start_again(fatal)
                 tried = time.monotonic()
+            if database.ended_a_hanging_server():
+                terminal.refuse(
+                    f"PostgreSQL took no connections and did nothing for {recovery.STILL_FOR:.0f} seconds: it was ended"
+                    " and is started again (see postgres.log in the folder of logs)"
+                )
     except KeyboardInterrupt:
         return
     raise LocalError("The supervisor ended; all it ran was ended with it")
