@@ -6,6 +6,7 @@ from tests.fixtures import T0
 from tests.insight.test_overview import words
 from webapp import clock
 from webapp.db import db, transaction
+from webapp.deliveries import quiet
 from webapp.mail.models import Relay
 from webapp.sending import slowing
 
@@ -50,6 +51,17 @@ def test_a_delivery_that_waits_for_tomorrow_says_so(as_role, make_sent):
     assert "left, while it waits" in page
     assert "done at about" not in page
     assert "Domains that take their time" not in page
+
+
+def test_a_delivery_that_quiet_hours_keep_back_tells_no_time_left(as_role, make_sent, make_user):
+    delivery = make_sent(state="sending")
+    now = clock.now()
+    begins, ends = ((now + timedelta(minutes=minutes)).time().replace(microsecond=0) for minutes in (-30, 30))
+    quiet.keep(begins=begins, ends=ends, timezone="UTC", by=make_user("Administrator", email="night@example.com"))
+    page = words(as_role("Manager").get(f"/deliveries/{delivery.id}"))
+    assert "Quiet hours: goes on at" in page
+    assert "left, while it waits" in page
+    assert "done at about" not in page
 
 
 def test_a_pause_says_what_to_do(as_role, make_sent):

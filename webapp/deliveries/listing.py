@@ -10,7 +10,7 @@ from sqlalchemy.orm import joinedload, lazyload
 
 from webapp.accounts.models import Folder, User
 from webapp.db import db
-from webapp.deliveries import ledger, pace
+from webapp.deliveries import ledger, pace, quiet
 from webapp.deliveries.ledger import Ledger
 from webapp.deliveries.models import Approval, Counter, Delivery, Preparation
 from webapp.deliveries.reasons import words
@@ -219,7 +219,9 @@ def _query() -> Select[Any]:
 
 def _rows(query: Select[Any], at: datetime) -> list[Row]:
     found = db.session.execute(query).unique().all()
-    going = pace.rates([one[0].id for one in found if one[0].state == State.SENDING and not one[0].waits(at)], at=at)
+    sending = [one[0] for one in found if one[0].state == State.SENDING and not one[0].waits(at)]
+    held = quiet.now_until(at=at) is not None if sending else False
+    going = pace.rates([one.id for one in sending if not held or one.ignores_quiet], at=at)
     return [_row(one[0], one[1], asks=one[2], counted=one[3:], rate=going.get(one[0].id, 0.0)) for one in found]
 
 

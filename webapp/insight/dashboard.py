@@ -72,7 +72,8 @@ def dashboard(delivery: Delivery, *, at: datetime) -> Dashboard:
     ended = delivery.finished_at if delivery.state in FINAL else None
     charted = _read(delivery.id, started=started, ended=ended, at=at, points=series.POINTS)
     sparks = _read(delivery.id, started=started, ended=ended, at=at, points=_SPARK_POINTS)
-    goes = delivery.state == State.SENDING and not delivery.waits(at)
+    held = quiet.holds_until(delivery, at=at) if delivery.state == State.SENDING else None
+    goes = delivery.state == State.SENDING and not delivery.waits(at) and held is None
     return Dashboard(
         delivery=delivery,
         ledger=ledger,
@@ -89,7 +90,7 @@ def dashboard(delivery: Delivery, *, at: datetime) -> Dashboard:
         slowed=slowed.domains(delivery, at=at),
         domains=by_domain.domains(delivery),
         at=at,
-        quiet_until=quiet.holds_until(delivery, at=at) if delivery.state == State.SENDING else None,
+        quiet_until=held,
     )
 
 
