@@ -25,21 +25,17 @@ def _numbered(number):
     ]
 
 
-@pytest.mark.parametrize("extensions", [(), ("PIPELINING",)], ids=["one by one", "pipelined"])
-@pytest.mark.parametrize("turn", [1, 3], ids=["first", "third"])
-@pytest.mark.parametrize("stage", ["mail", "rcpt", "data", "content"])
-@pytest.mark.parametrize("misbehaviour", MISBEHAVIOURS)
-def test_whatever_a_relay_does_the_books_agree(misbehaviour, stage, turn, extensions):
-    books = Books(stage, MISBEHAVIOURS[misbehaviour], turn)
+def _send(number, script):
+    """Send so many messages to a relay that follows the script; return their fates, once all that were taken have one."""
     desk, taken = Desk(), []
 
     def source():
-        for message in _numbered(6):
+        for message in _numbered(number):
             taken.append(message.key)
             yield message
 
     began = time.monotonic()
-    with ScriptedServer(lambda conversation: books.script(conversation, extensions)) as server:
+    with ScriptedServer(script) as server:
         client = SmtpClient(Target("127.0.0.1", server.port, timeouts=SHORT))
         client.open()
         with contextlib.suppress(RelayError):
@@ -47,6 +43,16 @@ def test_whatever_a_relay_does_the_books_agree(misbehaviour, stage, turn, extens
         client.quit()
     assert time.monotonic() - began < LONGEST_SECONDS
     assert sorted(desk.fates) == taken
+    return desk
+
+
+@pytest.mark.parametrize("extensions", [(), ("PIPELINING",)], ids=["one by one", "pipelined"])
+@pytest.mark.parametrize("turn", [1, 3], ids=["first", "third"])
+@pytest.mark.parametrize("stage", ["mail", "rcpt", "data", "content"])
+@pytest.mark.parametrize("misbehaviour", MISBEHAVIOURS)
+def test_whatever_a_relay_does_the_books_agree(misbehaviour, stage, turn, extensions):
+    books = Books(stage, MISBEHAVIOURS[misbehaviour], turn)
+    desk = _send(6, lambda conversation: books.script(conversation, extensions))
     for key, fate in desk.fates.items():
         if fate == "returned":
             assert key not in books.accepted
@@ -162,22 +168,7 @@ class Resetting:
 @pytest.mark.parametrize("misbehaviour", MISBEHAVIOURS)
 def test_a_reset_that_goes_wrong_mixes_up_nothing(misbehaviour, extensions):
     relay = Resetting(MISBEHAVIOURS[misbehaviour])
-    desk, taken = Desk(), []
-
-    def source():
-        for message in _numbered(5):
-            taken.append(message.key)
-            yield message
-
-    began = time.monotonic()
-    with ScriptedServer(lambda conversation: relay.script(conversation, extensions)) as server:
-        client = SmtpClient(Target("127.0.0.1", server.port, timeouts=SHORT))
-        client.open()
-        with contextlib.suppress(RelayError):
-            client.pump(source(), desk)
-        client.quit()
-    assert time.monotonic() - began < LONGEST_SECONDS
-    assert sorted(desk.fates) == taken
+    desk = _send(5, lambda conversation: relay.script(conversation, extensions))
     for key, fate in desk.fates.items():
         if key in relay.accepted:
             assert fate in {"unsure", (250, Stage.CONTENT)}

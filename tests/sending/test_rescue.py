@@ -1,7 +1,5 @@
 """How long it takes until somebody looks after what a dead or frozen process held, by the times that stand in the database."""
 
-import subprocess
-import sys
 from datetime import timedelta
 from types import SimpleNamespace
 from uuid import uuid4
@@ -11,6 +9,7 @@ from sqlalchemy import text
 
 from jobs import schedule, send
 from tests.fixtures import T0
+from tests.sending.dying import die
 from tests.sending.orders import check_balance, make_order, statuses
 from webapp.db import db, transaction
 from webapp.deliveries.models import Event
@@ -26,16 +25,6 @@ SPARE = 0.5
 LONGEST_GAP = EVERY + schedule.PAUSE
 #: Gaps between two looks of the scheduler, from none lost to a round in which others took their time.
 GAPS = [EVERY, EVERY + schedule.PAUSE / 2, LONGEST_GAP, LONGEST_GAP + SPARE]
-
-DIES = """
-import sys
-from pathlib import Path
-from webapp.sending.journal import Journal
-own = Journal(Path(sys.argv[1]), list(range(10)))
-own.hand(0)
-own.hand(1)
-own.answer(1, outcome=2, code=250)
-"""
 
 
 @pytest.fixture
@@ -91,7 +80,7 @@ def test_what_a_frozen_process_holds_is_rescued_in_the_same_time_and_it_sends_no
 
 def test_what_a_process_that_died_here_held_is_rescued_at_the_next_look(claimed, looks, tmp_path):
     order, token = claimed
-    subprocess.run([sys.executable, "-c", DIES, str(path_of(tmp_path, token))], check=True, timeout=60)
+    die(tmp_path, token)
     assert journal.find(tmp_path, token).owner_is_dead
     looks(first=T0 + timedelta(seconds=1), gap=LONGEST_GAP)
     assert rescued_at(order) == T0 + timedelta(seconds=1)
@@ -116,8 +105,7 @@ own.answer(3, outcome=Outcome.RETRYING, code=451, kind=Kind.SOFT)
 
 def test_an_address_that_does_not_exist_is_suppressed_also_when_only_the_journal_knows_of_it(claimed, looks, tmp_path):
     order, token = claimed
-    command = [sys.executable, "-c", ANSWERS_AND_DIES, str(path_of(tmp_path, token))]
-    subprocess.run(command, check=True, timeout=60)
+    die(tmp_path, token, doing=ANSWERS_AND_DIES)
     looks(first=T0 + timedelta(seconds=1), gap=LONGEST_GAP)
     assert statuses(order) == {"waiting": 26, "failed": 3, "retrying": 1}
     with transaction():

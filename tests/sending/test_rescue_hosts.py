@@ -1,7 +1,5 @@
 """Several machines: what died on one is settled by its own workers, with the journal; the scheduler elsewhere gives them time."""
 
-import subprocess
-import sys
 from datetime import timedelta
 from types import SimpleNamespace
 from uuid import uuid4
@@ -11,6 +9,7 @@ from sqlalchemy import text
 
 from jobs import worker
 from tests.fixtures import T0
+from tests.sending.dying import die
 from tests.sending.orders import check_balance, make_order, statuses
 from webapp.db import db, transaction
 from webapp.sending import claims, journal, rescue, sweep
@@ -20,16 +19,6 @@ from webapp.sending.rescue import Watch
 #: Seconds between two looks: of the scheduler, with what its round may take; of a worker beside its job.
 GAP = 3.0
 OWN_GAP = worker.LOOK + 1.0
-
-DIES = """
-import sys
-from pathlib import Path
-from webapp.sending.journal import Journal
-own = Journal(Path(sys.argv[1]), list(range(10)))
-own.hand(0)
-own.hand(1)
-own.answer(1, outcome=2, code=250)
-"""
 
 
 @pytest.fixture
@@ -83,16 +72,12 @@ def own_worker(monkeypatch):
     return look
 
 
-def dies(folder, token):
-    subprocess.run([sys.executable, "-c", DIES, str(path_of(folder, token))], check=True, timeout=60)
-
-
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_process_that_dies_on_another_machine_leaves_only_what_was_in_flight(
     claimed, scheduler, own_worker, far, near, shared
 ):
     order, token, end = claimed
-    dies(far, token)
+    die(far, token)
     for seconds in (-20, 1, 4, 10, 20):  # its workers are started again meanwhile
         assert not scheduler(far if shared else near, end=end, seconds=seconds)
     assert statuses(order) == {"waiting": 30}
@@ -104,7 +89,7 @@ def test_a_process_that_dies_on_another_machine_leaves_only_what_was_in_flight(
 
 def test_its_own_machine_settles_it_at_its_first_look_long_before_the_lease_ends(claimed, own_worker, far):
     order, token, end = claimed
-    dies(far, token)
+    die(far, token)
     assert own_worker(far, end=end, seconds=-25) == 1
     assert statuses(order) == {"waiting": 28, "unconfirmed": 1, "sent": 1}
     assert list(far.iterdir()) == []
@@ -138,7 +123,7 @@ def test_what_a_machine_held_that_does_not_come_back_is_unconfirmed_within_36_se
 
 def test_when_both_come_at_once_the_second_finds_nothing_to_do(claimed, own_worker, far):
     order, token, end = claimed
-    dies(far, token)
+    die(far, token)
     late = journal.find(far, token)
     claim = rescue.Held(token, order.delivery_id, end)
     assert own_worker(far, end=end, seconds=0) == 1
