@@ -41,7 +41,7 @@ format: ## format the code
 
 messages: ## bring the catalogs of translations up to date with the code; then translate what is empty
 	@mkdir -p var
-	@$(BIN)/pybabel -q extract -F pyproject.toml -k _l -k lazy_gettext -k lazy_ngettext:1,2 --no-location --no-wrap -o var/messages.pot .
+	@$(BIN)/pybabel -q extract -F pyproject.toml -k _l -k lazy_gettext -k Counted:1,2 --no-location --no-wrap -o var/messages.pot .
 	@$(BIN)/pybabel -q update -i var/messages.pot -d webapp/translations --no-fuzzy-matching --ignore-obsolete --no-wrap
 
 bench: ## benchmarks: all, or NAME=send; SCALE=0.1 for a smaller one

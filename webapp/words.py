@@ -3,11 +3,23 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 from flask_babel import LazyString, force_locale, format_decimal, gettext, ngettext
 from flask_babel import lazy_gettext as _l
 
 spoken: ContextVar[str | None] = ContextVar("spoken", default=None)
+
+
+class Counted(NamedTuple):
+    """Words with a number in them, of one and of more; each language has its own forms. Translated when they are said."""
+
+    one: str
+    more: str
+
+    def said(self, number: int, **shown: Any) -> str:
+        """Say it of `number`; `shown` fills the placeholders, with the number as it is to be written."""
+        return str(ngettext(self.one, self.more, number, **shown))
 
 
 @contextmanager
@@ -21,4 +33,4 @@ def speaking(language: str) -> Iterator[None]:
         spoken.reset(before)
 
 
-__all__ = ["LazyString", "_l", "format_decimal", "gettext", "ngettext", "speaking", "spoken"]
+__all__ = ["Counted", "LazyString", "_l", "format_decimal", "gettext", "ngettext", "speaking", "spoken"]

@@ -1,6 +1,7 @@
 """The builder of segments: what it offers for each condition, and where counting and asking end."""
 
 import pytest
+from lxml import html
 from sqlalchemy import String, func, select
 
 from tests.audience.test_segments import cond, every, make
@@ -76,3 +77,16 @@ def test_segments_that_ask_each_other_often_do_not_come_to_endless_conditions(us
     tree = every(*[cond("field", "country", "is", "NO")] * 2)
     with pytest.raises(Invalid, match="500 conditions"), transaction():
         segments.change(first, name="S0", description="", tree=tree, by=user, at=T0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "asked", "near"),
+    [
+        ({"node": ["0"], "0:join": "all", "0:new": "field:country"}, "add:0", "0.0:op"),
+        ({"node": ["0", "0.0"], "0:join": "all", "0.0:join": "any"}, "group:0.0", "0.0.0:join"),
+        ({"node": ["0", "0.0"], "0:join": "all", "0.0:join": "any"}, "remove:0.0", "0:join"),
+    ],
+)
+def test_after_something_was_added_or_removed_the_keyboard_is_where_the_person_goes_on(as_role, shape, asked, near):
+    page = html.fromstring(as_role("Marketer").post("/segments/new", data={**shape, "act": asked}).text)
+    assert page.xpath("//*[@autofocus]/@name") == [near]

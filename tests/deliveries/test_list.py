@@ -67,6 +67,16 @@ def test_a_manager_sees_the_row_but_no_action_that_changes_it(as_role, make_send
     assert "/copy" not in page
 
 
+def test_no_time_left_is_told_once_only_refused_messages_wait_for_another_attempt(make_sending):
+    delivery = make_sending()
+    [row], _total = listing.find(EVERYTHING, folders=None, at=T0, offset=0, limit=1)
+    assert row.left
+    with transaction():
+        ledger.shift(delivery.id, at=T0, waiting=-60, retrying=3, sent=57)
+    [row], _total = listing.find(EVERYTHING, folders=None, at=T0, offset=0, limit=1)
+    assert row.left is None
+
+
 def test_what_goes_on_stands_first(make_delivery, make_sending):
     make_delivery(label="Draft", audience="d", state_since=T0 + timedelta(hours=5))
     make_sending()

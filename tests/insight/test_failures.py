@@ -18,6 +18,8 @@ from webapp.insight.failures import REASONS, reason_of
         (None, "Connection lost", "no_answer"),
         (None, None, "no_answer"),
         (451, "Come back another day", "later"),
+        (450, "4.7.1 Try again in a moment (greylisted)", "later"),
+        (550, "5.7.1 Greylisted for too long", "policy"),
         (554, "Transaction failed", "other"),
     ],
 )

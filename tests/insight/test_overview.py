@@ -7,7 +7,7 @@ from tests.fixtures import T0
 from webapp import events
 from webapp.accounts.models import AuditEntry
 from webapp.db import db, transaction
-from webapp.deliveries import ledger
+from webapp.deliveries import control, ledger
 from webapp.web import live
 from webapp.web.i18n import Lens
 
@@ -71,6 +71,16 @@ def test_the_live_part_alone_is_what_the_page_shows(app, as_role, make_sent):
             part = html.fragment_fromstring(data)
             assert part.get("id") == name
             assert page.get_element_by_id(name).get("sse-swap") == name
+
+
+def test_a_pause_by_a_person_says_who_it_was(as_role, make_sent, make_user):
+    delivery = make_sent(size=10, state="sending")
+    supervisor = make_user("Delivery supervisor", name="Kari Moe")
+    with transaction():
+        control.pause(delivery.id, by=supervisor, at=T0)
+    client = as_role("Manager", email="m@example.com")
+    assert "Paused by Kari Moe, " in words(client.get(f"/deliveries/{delivery.id}"))
+    assert "Paused by a person" not in words(client.get(f"/deliveries/{delivery.id}/history"))
 
 
 def test_compute_stats_corrects_says_so_and_is_written_down(as_role, make_sent):

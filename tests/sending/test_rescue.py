@@ -131,6 +131,6 @@ def test_what_is_rescued_at_one_moment_is_one_line_of_the_log_however_many_claim
     with transaction():
         lines = db.session.query(Event).filter_by(delivery_id=order.delivery_id, code="rescued").order_by(Event.id)
         assert [events.words(line) for line in lines] == [
-            "A sending process died: 1,500 messages wait again, 2 are unconfirmed",
-            "A sending process died: 5 messages wait again, 1 are unconfirmed",
+            "A sending process died. Messages that wait again: 1,500. Unconfirmed: 2.",
+            "A sending process died. Messages that wait again: 5. Unconfirmed: 1.",
         ]

@@ -14,9 +14,31 @@ from webapp.audience.models import Import
 from webapp.db import db
 from webapp.web import live
 from webapp.web.i18n import number
-from webapp.words import LazyString, _l, gettext
+from webapp.words import Counted, LazyString
 
 SHOWN = 5  # rejected rows on the page
+
+#: How the rows of a file add up: of contacts, of contacts of whom only those known are updated, of a suppression list.
+SUMS = {
+    "contacts": Counted(
+        "%(rows)s row = %(created)s new + %(updated)s updated + %(unchanged)s unchanged + %(duplicates)s twice in the file "
+        "+ %(rejected)s rejected.",
+        "%(rows)s rows = %(created)s new + %(updated)s updated + %(unchanged)s unchanged + %(duplicates)s twice in the file "
+        "+ %(rejected)s rejected.",
+    ),
+    "known": Counted(
+        "%(rows)s row = %(updated)s updated + %(unchanged)s unchanged + %(unknown)s of people who are not here "
+        "+ %(duplicates)s twice in the file + %(rejected)s rejected.",
+        "%(rows)s rows = %(updated)s updated + %(unchanged)s unchanged + %(unknown)s of people who are not here "
+        "+ %(duplicates)s twice in the file + %(rejected)s rejected.",
+    ),
+    "suppression": Counted(
+        "%(rows)s row = %(created)s new + %(updated)s with a stronger cause now + %(unchanged)s on the list before "
+        "+ %(duplicates)s twice in the file + %(rejected)s rejected.",
+        "%(rows)s rows = %(created)s new + %(updated)s with a stronger cause now + %(unchanged)s on the list before "
+        "+ %(duplicates)s twice in the file + %(rejected)s rejected.",
+    ),
+}
 
 
 def told(reason: str) -> tuple[LazyString | str, LazyString | str]:
@@ -72,42 +94,27 @@ def _given(found: Import, one: Any) -> str:
 def sums(counts: dict[str, Any], *, kind: str = "contacts") -> list[str]:
     """Say how the rows of the file add up, and what else came of them."""
     if kind == "suppression":
-        return [
-            gettext(
-                "%(rows)s rows = %(created)s new + %(updated)s with a stronger cause now + %(unchanged)s on the list before "
-                "+ %(duplicates)s twice in the file + %(rejected)s rejected.",
-                **{name: number(count) for name, count in counts.items() if isinstance(count, int)},
-            )
-        ]
-    names = ("rows", "created", "updated", "unchanged", "duplicates", "rejected")
-    if counts.get("unknown"):
-        return [
-            gettext(
-                "%(rows)s rows = %(updated)s updated + %(unchanged)s unchanged + %(unknown)s of people who are not here "
-                "+ %(duplicates)s twice in the file + %(rejected)s rejected.",
-                **{name: number(counts[name]) for name in (*names, "unknown")},
-            ),
-            *_more(counts),
-        ]
-    told = {name: number(counts[name]) for name in names}
-    words = gettext(
-        "%(rows)s rows = %(created)s new + %(updated)s updated + %(unchanged)s unchanged + %(duplicates)s twice in the file "
-        "+ %(rejected)s rejected.",
-        **told,
-    )
-    return [words, *_more(counts)]
+        return [SUMS[kind].said(counts["rows"], **_written(counts))]
+    which = "known" if counts.get("unknown") else kind
+    return [SUMS[which].said(counts["rows"], **_written(counts)), *_more(counts)]
+
+
+def _written(counts: Mapping[str, Any]) -> dict[str, str]:
+    return {name: number(count) for name, count in counts.items() if isinstance(count, int)}
 
 
 def _more(counts: dict[str, Any]) -> list[str]:
     more = {
-        "tagged": _l("%(count)s are newly tagged."),
-        "consents": _l("%(count)s consents are recorded."),
-        "listed": _l("%(count)s memberships of lists are new."),
-        "subscribed": _l("%(count)s subscriptions are new."),
-        "unsubscribed": _l("%(count)s unsubscriptions came along."),
-        "kept_out": _l("%(count)s had unsubscribed before and stay so."),
+        "tagged": Counted("%(count)s is newly tagged.", "%(count)s are newly tagged."),
+        "consents": Counted("%(count)s consent is recorded.", "%(count)s consents are recorded."),
+        "listed": Counted("%(count)s membership of a list is new.", "%(count)s memberships of lists are new."),
+        "subscribed": Counted("%(count)s subscription is new.", "%(count)s subscriptions are new."),
+        "unsubscribed": Counted("%(count)s unsubscription came along.", "%(count)s unsubscriptions came along."),
+        "kept_out": Counted(
+            "%(count)s had unsubscribed before and stays so.", "%(count)s had unsubscribed before and stay so."
+        ),
     }
-    return [*(str(text) % {"count": number(counts[name])} for name, text in more.items() if counts.get(name))]
+    return _said(more, counts)
 
 
 def undone(counts: dict[str, int] | None) -> list[str]:
@@ -115,14 +122,22 @@ def undone(counts: dict[str, int] | None) -> list[str]:
     if counts is None:
         return []
     words = {
-        "removed": _l("%(count)s contacts it had made are gone."),
-        "restored": _l("%(count)s contacts have their old values back."),
-        "unblocked": _l("%(count)s entries are off the list again."),
-        "unlisted": _l("%(count)s memberships of lists are taken back."),
-        "untagged": _l("%(count)s tags are taken off."),
-        "unsubscribed": _l("%(count)s subscriptions are taken back."),
+        "removed": Counted("%(count)s contact it had made is gone.", "%(count)s contacts it had made are gone."),
+        "restored": Counted(
+            "%(count)s contact has its old values back.", "%(count)s contacts have their old values back."
+        ),
+        "unblocked": Counted("%(count)s entry is off the list again.", "%(count)s entries are off the list again."),
+        "unlisted": Counted(
+            "%(count)s membership of a list is taken back.", "%(count)s memberships of lists are taken back."
+        ),
+        "untagged": Counted("%(count)s tag is taken off.", "%(count)s tags are taken off."),
+        "unsubscribed": Counted("%(count)s subscription is taken back.", "%(count)s subscriptions are taken back."),
     }
-    return [str(text) % {"count": number(counts.get(name, 0))} for name, text in words.items() if counts.get(name)]
+    return _said(words, counts)
+
+
+def _said(words: Mapping[str, Counted], counts: Mapping[str, Any]) -> list[str]:
+    return [one.said(counts[name], count=number(counts[name])) for name, one in words.items() if counts.get(name)]
 
 
 @live.fragment("import", "said")

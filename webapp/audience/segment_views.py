@@ -96,8 +96,8 @@ def _build(found: Segment | None) -> Response | str:
     problems: dict[str, str] = {}
     act, _colon, path = request.form.get("act", "save").partition(":")
     if act != "save":
-        _reshape(tree, act, path)
-        return make_response(render_template("audience/segment_edit.html", **builder_of(form, found, tree)))
+        near = _reshape(tree, act, path)
+        return make_response(render_template("audience/segment_edit.html", **builder_of(form, found, tree, near=near)))
     try:
         sound = form.validate()
         checked(tree, by=person(), problems=problems)
@@ -120,7 +120,15 @@ def _save(found: Segment | None, values: dict[str, Any]) -> Segment:
 
 def builder_of(form: SegmentForm, found: Segment | None, tree: Node, **more: Any) -> dict[str, Any]:
     """Return what the builder shows."""
-    context = {"form": form, "segment": found, "tree": tree, "problems": {}, "deepest": DEEPEST, **words_of()}
+    context = {
+        "form": form,
+        "segment": found,
+        "tree": tree,
+        "problems": {},
+        "deepest": DEEPEST,
+        "near": "",
+        **words_of(),
+    }
     exact = request.form.get("act") == "look"
     return context | {"built": True} | checked_answer(tree, exact=exact) | more
 
@@ -172,21 +180,28 @@ def _node_of(path: str) -> Node:
     return {"kind": kind, "subject": subject, "op": form.get(f"{path}:op", ""), "value": form.get(f"{path}:value", "")}
 
 
-def _reshape(tree: Node, act: str, path: str) -> None:
-    """Add a condition or a group to the group at the path, or remove what stands there."""
+def _reshape(tree: Node, act: str, path: str) -> str:
+    """Add a condition or a group to the group at the path, or remove what stands there.
+
+    Returns the path of what was added, else of the group that something was removed from: there the person goes on.
+    """
     *way, last = [int(part) for part in path.split(".")] if PATH.fullmatch(path) else [-1]
     node: Node = {"join": "", "of": [tree]}
     parent: Node | None = None
     for step in [*way, last]:
         if step not in range(len(node.get("of", []))):
-            return
+            return ""
         parent, node = node, node["of"][step]
     if act == "remove" and parent is not None and node is not tree:
         parent["of"].pop(last)
-    elif act == "group" and "join" in node:
+        return path.rpartition(".")[0]
+    if act == "group" and "join" in node:
         node["of"].append({"join": "any" if node["join"] == "all" else "all", "of": []})
     elif act == "add" and "join" in node:
         _add(node, request.form.get(f"{path}:new", ""))
+    else:
+        return ""
+    return f"{path}.{len(node['of']) - 1}" if node["of"] else path
 
 
 def _add(group: Node, about: str) -> None:

@@ -241,7 +241,9 @@ def _row(
         owner=delivery.owner.name if delivery.owner else None,
         ledger=account,
         rate=rate,
-        left=pace.time_left(account.remaining, rate=rate),
+        left=pace.time_left(account.waiting + account.sending, rate=rate)
+        if account.waiting + account.sending
+        else None,
         stage=_stage(preparation),
         prepared_at=preparation.finished_at if preparation else None,
         changed_at=delivery.updated_at,

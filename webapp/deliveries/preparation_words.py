@@ -7,7 +7,7 @@ from typing import Any
 from webapp.content.findings import WORDS as FINDINGS
 from webapp.deliveries.models import PreparationLog
 from webapp.rules import causes
-from webapp.words import LazyString, _l, gettext, ngettext
+from webapp.words import Counted, LazyString, _l, gettext, ngettext
 
 Number = Callable[[Any], str]
 
@@ -28,15 +28,21 @@ STAGES: dict[str, tuple[LazyString, LazyString, LazyString]] = {
     ),
 }
 
-LINES: dict[str, LazyString] = {
+LINES: dict[str, LazyString | Counted] = {
     "started": _l("Preparation started by %(by)s"),
-    "target": _l("Target read: %(count)s contacts from %(lists)s"),
+    "target": Counted(
+        "Target read: %(count)s contact from %(lists)s", "Target read: %(count)s contacts from %(lists)s"
+    ),
     "rule": _l("%(cause)s: %(count)s left out"),
     "rules": _l("Rules done: %(targeted)s targeted, %(to_deliver)s to deliver, %(to_exclude)s to exclude"),
-    "filled": _l("%(count)s messages written with their values"),
-    "personalised": _l("The conditions and loops of %(count)s messages were run: each can be made"),
-    "proven": _l(
-        "%(count)s messages can be made: the content only shows plain fields, and every value fits. %(made)s were made to see."
+    "filled": Counted("%(count)s message written with its values", "%(count)s messages written with their values"),
+    "personalised": Counted(
+        "The conditions and loops of %(count)s message were run: it can be made",
+        "The conditions and loops of %(count)s messages were run: each can be made",
+    ),
+    "proven": Counted(
+        "%(count)s message can be made: the content only shows plain fields, and every value fits. %(made)s was made to see.",
+        "%(count)s messages can be made: the content only shows plain fields, and every value fits. %(made)s were made to see.",
     ),
     "personalisation_failed": _l(
         "%(count)s of %(of)s messages could not be made. The first is that of contact %(contact)s: %(problem)s"
@@ -53,7 +59,10 @@ LINES: dict[str, LazyString] = {
     "not_allowed": _l("Whoever asked for the preparation may not prepare any more"),
     "unexpected": _l("Something unexpected went wrong, and was written to the log of the server"),
     "checked": _l("Control rules done. Errors: %(errors)s. Warnings: %(warnings)s."),
-    "frozen": _l("Frozen: %(count)s messages, fingerprint %(fingerprint)s"),
+    "frozen": Counted(
+        "Frozen: %(count)s message, fingerprint %(fingerprint)s",
+        "Frozen: %(count)s messages, fingerprint %(fingerprint)s",
+    ),
     "end": _l("Preparation ended. Errors: %(errors)s. Warnings: %(warnings)s."),
 }
 
@@ -111,7 +120,7 @@ def line_words(line: PreparationLog, *, number: Number) -> str:
         params["lists"] = _names(line.params.get("lists", ()))
     if line.code == "rule":
         params["cause"] = str(causes.words(str(line.params.get("cause")), str(line.params.get("name") or "")))
-    said = _filled(str(words), params)
+    said = _filled(words, params, count=line.params.get("count"))
     if line.code == "target" and line.params.get("excluded"):
         said += gettext(", less those of %(lists)s", lists=_names(line.params["excluded"]))
     if line.code == "rule":
@@ -122,14 +131,14 @@ def line_words(line: PreparationLog, *, number: Number) -> str:
 def _finding(code: str, params: Mapping[str, Any]) -> str:
     if code not in FINDINGS:
         return code
-    return ". ".join(_filled(str(words), params) for words in FINDINGS[code])
+    return ". ".join(_filled(words, params) for words in FINDINGS[code])
 
 
-def _filled(sentence: str, params: Mapping[str, Any]) -> str:
+def _filled(words: LazyString | Counted, params: Mapping[str, Any], *, count: int | None = None) -> str:
     try:
-        return sentence % params
+        return words.said(count or 0, **params) if isinstance(words, Counted) else str(words) % params
     except (KeyError, ValueError, TypeError):
-        return sentence
+        return words.more if isinstance(words, Counted) else str(words)
 
 
 def _names(names: Any) -> str:

@@ -68,5 +68,7 @@ def move_words(move: Move) -> str:
 
 
 def reason_words(move: Move) -> str:
-    """Say why a move was made, or nothing."""
+    """Say why a move was made, or nothing; that a person paused is said by their name beside it."""
+    if move.reason == "paused" and move.user_name:
+        return ""
     return reasons.words(move.reason, move.params)

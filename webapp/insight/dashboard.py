@@ -11,7 +11,7 @@ from webapp.db import db
 from webapp.deliveries import ledger as the_ledger
 from webapp.deliveries import pace, quiet, reasons
 from webapp.deliveries.ledger import Ledger
-from webapp.deliveries.models import Delivery, Link, Preparation
+from webapp.deliveries.models import Delivery, Link, Move, Preparation
 from webapp.deliveries.states import FINAL, State
 from webapp.insight import by_domain, kpis, series, slowed
 from webapp.insight.kpis import Figure, Pace
@@ -39,6 +39,7 @@ class Dashboard:
     domains: Sequence[DeliveryDomain]
     at: datetime
     quiet_until: datetime | None = None  # quiet hours keep it back
+    paused_by: str | None = None  # the name of the person who did
 
     @property
     def ended(self) -> bool:
@@ -91,7 +92,15 @@ def dashboard(delivery: Delivery, *, at: datetime) -> Dashboard:
         domains=by_domain.domains(delivery),
         at=at,
         quiet_until=held,
+        paused_by=_paused_by(delivery),
     )
+
+
+def _paused_by(delivery: Delivery) -> str | None:
+    if delivery.state_reason != "paused":
+        return None
+    moves = select(Move.user_name).where(Move.delivery_id == delivery.id, Move.to_state == State.PAUSED)
+    return db.session.scalar(moves.order_by(Move.id.desc()).limit(1))
 
 
 def _read(delivery_id: int, *, started: datetime, ended: datetime | None, at: datetime, points: int) -> Series:

@@ -21,6 +21,7 @@ REASONS: dict[str, tuple[LazyString, bool]] = {
     "later": (_l("Put off until the validity ended"), True),
     "other": (_l("Another refusal"), False),
 }
+_GREYLISTED = re.compile(r"gr[ae]y.?list|try again later", re.IGNORECASE)  # in a 4xx: nobody was judged yet
 _STATUS = re.compile(r"^([245])\.(\d{1,3})\.(\d{1,3})\b")
 _TEXTS = (
     ("full", re.compile(r"mailbox (?:is )?full|over ?quota|quota exceeded|insufficient storage", re.IGNORECASE)),
@@ -51,6 +52,8 @@ class Reason:
 def reason_of(code: int | None, detail: str | None) -> str:
     """Return the reason in an answer: its enhanced status (RFC 3463) first, then its words."""
     detail = detail or ""
+    if code is not None and code < 500 and _GREYLISTED.search(detail):
+        return "later"
     status = _STATUS.match(detail)
     if status:
         found = _of_status(status[2], f"{int(status[2])}.{int(status[3])}")

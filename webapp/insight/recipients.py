@@ -72,7 +72,10 @@ class Recipient:
         """Why it failed or is to be tried again, in words."""
         if self.outcome not in {"failed", "retrying"}:
             return None
-        return REASONS[reason_of(self.code, self.detail)][0]
+        reason = reason_of(self.code, self.detail)
+        if reason == "later" and self.outcome == "retrying":
+            return _l("Asked to come back later")
+        return REASONS[reason][0]
 
     @property
     def answer(self) -> str | None:

@@ -8,22 +8,34 @@ from sqlalchemy import select
 from webapp.db import db
 from webapp.deliveries.models import Event
 from webapp.events import announce
-from webapp.words import LazyString, _l, format_decimal
+from webapp.words import Counted, LazyString, _l, format_decimal
 
 #: Code of an event → its words; `params` of the event fill them in.
-WORDS: dict[str, LazyString] = {
+WORDS: dict[str, LazyString | Counted] = {
     "started": _l("Sending started over relay “%(relay)s”"),
     "resumed": _l("Sending resumed"),
     "paused": _l("Paused: nothing goes out until it is resumed"),
-    "stopped": _l("Stopped: %(count)s messages were cancelled"),
+    "stopped": Counted("Stopped: %(count)s message was cancelled", "Stopped: %(count)s messages were cancelled"),
     "finished": _l("Finished: %(sent)s sent, %(failed)s failed, %(unconfirmed)s unconfirmed"),
-    "retry_wave": _l("%(count)s temporary refusals will be tried again (attempt %(attempt)s)"),
-    "rescued": _l("A sending process died: %(returned)s messages wait again, %(unconfirmed)s are unconfirmed"),
-    "excluded_late": _l("%(count)s recipients left out: unsubscribed or suppressed since preparation"),
+    "retry_wave": Counted(
+        "%(count)s temporary refusal will be tried again (attempt %(attempt)s)",
+        "%(count)s temporary refusals will be tried again (attempt %(attempt)s)",
+    ),
+    "rescued": _l("A sending process died. Messages that wait again: %(returned)s. Unconfirmed: %(unconfirmed)s."),
+    "excluded_late": Counted(
+        "%(count)s recipient left out: unsubscribed or suppressed since preparation",
+        "%(count)s recipients left out: unsubscribed or suppressed since preparation",
+    ),
     "connection_lost": _l("The connection to the relay was lost: %(text)s"),
     "plain": _l("The relay lost count of grouped commands: they are sent one at a time now"),
-    "treated_as_sent": _l("%(count)s unconfirmed messages are treated as sent, by %(user)s"),
-    "sent_again": _l("%(count)s unconfirmed messages are sent again, by %(user)s"),
+    "treated_as_sent": Counted(
+        "%(count)s unconfirmed message is treated as sent, by %(user)s",
+        "%(count)s unconfirmed messages are treated as sent, by %(user)s",
+    ),
+    "sent_again": Counted(
+        "%(count)s unconfirmed message is sent again, by %(user)s",
+        "%(count)s unconfirmed messages are sent again, by %(user)s",
+    ),
     "relay_switched": _l("Relay “%(relay)s” fails (%(text)s): sending goes on over “%(other)s”"),
     "relay_back": _l("Sending goes over relay “%(relay)s” again"),
     "relay_day_used": _l(
@@ -85,6 +97,7 @@ def words(event: Event) -> str:
     found = WORDS.get(event.code)
     if found is None:
         return event.code
-    return str(found) % {
-        name: format_decimal(value) if isinstance(value, int) else value for name, value in event.params.items()
-    }
+    shown = {name: format_decimal(value) if isinstance(value, int) else value for name, value in event.params.items()}
+    if isinstance(found, Counted):
+        return found.said(event.params["count"], **shown)
+    return str(found) % shown
