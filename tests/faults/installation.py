@@ -73,6 +73,7 @@ class Installation:
             "SENDOFF_VAR": str(self.var),
             "SENDOFF_SKEW": str(self._skew),
             "SENDOFF_LOCAL": "1",
+            "MAKELEVEL": "1",  # as `make run` starts it: it ends with us, also when we are killed
             "PYTHONPATH": f"{SKEWED}:{ROOT}",
             "PORT": str(free_port("127.0.0.1")),
             "DEMO": "0",

@@ -1,116 +1,29 @@
-"""What can go wrong: each kind does it to a trial that is being sent, and says how many messages that may leave in doubt."""
+"""What can go wrong beside kills: each kind does it to a trial that is being sent, and says how many messages it may leave in doubt."""
 
 import contextlib
-import os
 import signal
-import threading
+import time
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from tests.faults.installation import WORKERS, children, wait_until
+from tests.faults.kills import hold, signal_all
+from tests.faults.registry import KINDS, kind
 from tests.faults.relay import POSITIONS
 from tests.faults.trial import IN_FLIGHT
 from webapp import broker
 from webapp.db import db, transaction
 from webapp.deliveries import control
+from webapp.mail.models import Relay as RelayRow
+
+__all__ = ["KINDS"]  # with the kills
 
 HOUR = 3600
-KINDS = {}
-#: These lead to the end of the delivery.
-LAST = set()
-#: These need disks of our own.
-DISKS = set()
-#: These take too long for `make test`.
-LONG = set()
-
-
-def kind(words, *, last=False, disk=False, long=False):
-    def add(function):
-        KINDS[words] = function
-        for wanted, names in ((last, LAST), (disk, DISKS), (long, LONG)):
-            if wanted:
-                names.add(words)
-        return function
-
-    return add
-
-
-def hold(seconds):
-    """Let it go wrong for a while."""
-    threading.Event().wait(seconds)
-
-
-def killed(installation, name):
-    before = installation.pid(name)
-    os.kill(before, signal.SIGKILL)
-    return before
-
-
-@kind("work horse killed")
-def work_horse_killed(trial):
-    def kill():
-        horses = [horse for pid in trial.installation.senders() for horse in children(pid)]
-        for horse in horses[:1]:
-            horse.kill()
-        return horses or trial.ended()
-
-    wait_until(kill)
-    return IN_FLIGHT
-
-
-@kind("worker killed")
-def worker_killed(trial):
-    killed(trial.installation, f"worker-send-{trial.chance.randrange(WORKERS)}")
-    return IN_FLIGHT
-
-
-@kind("all workers killed")
-def all_workers_killed(trial):
-    for pid in trial.installation.senders():
-        os.kill(pid, signal.SIGKILL)
-    return IN_FLIGHT * WORKERS
 
 
 @kind("worker told to end")
 def worker_told_to_end(trial):
     trial.installation.signal(f"worker-send-{trial.chance.randrange(WORKERS)}", signal.SIGTERM)
-    return 0
-
-
-@kind("scheduler frozen, worker killed", last=True, long=True)
-def scheduler_frozen(trial):
-    """Another scheduler takes over, and rescues what the worker held."""
-    frozen = trial.installation.pid("schedule")
-    second = trial.installation.start_one_more("jobs.schedule")
-    os.kill(frozen, signal.SIGSTOP)
-    try:
-        killed(trial.installation, "worker-send-0")
-        trial.settle(150)
-    finally:
-        os.kill(frozen, signal.SIGCONT)
-    second.kill()
-    return IN_FLIGHT
-
-
-@kind("web killed")
-def web_killed(trial):
-    killed(trial.installation, "web")
-    return 0
-
-
-@kind("scheduler killed")
-def scheduler_killed(trial):
-    killed(trial.installation, "schedule")
-    return 0
-
-
-@kind("two schedulers, one killed")
-def two_schedulers(trial):
-    second = trial.installation.start_one_more("jobs.schedule")
-    trial.wait_for(trial.count / trial.size + 0.1)
-    killed(trial.installation, "schedule")
-    trial.wait_for(trial.count / trial.size + 0.1)
-    second.kill()
     return 0
 
 
@@ -120,21 +33,9 @@ def postgres_restarted(trial):
     return 0
 
 
-@kind("PostgreSQL killed")
-def postgres_killed(trial):
-    killed(trial.installation, "postgres")
-    return 0
-
-
 @kind("Redis restarted")
 def redis_restarted(trial):
     trial.installation.signal("redis", signal.SIGTERM)
-    return 0
-
-
-@kind("Redis killed")
-def redis_killed(trial):
-    killed(trial.installation, "redis")
     return 0
 
 
@@ -166,7 +67,8 @@ def redis_away(trial):
 def away(trial, name):
     control_of = trial.installation.control
     control_of.stop([name])
-    hold(trial.while_away())
+    with slowed_down(trial, times=4):
+        hold(trial.while_away())
     control_of.start([name])
 
 
@@ -187,47 +89,109 @@ def silent(trial, name):
     server = trial.installation.pid(name)
     frozen = [server, *(child.pid for child in children(server))]
     signal_all(frozen, signal.SIGSTOP)
-    hold(trial.while_away())
+    with slowed_down(trial, times=4):
+        hold(trial.while_away())
     signal_all(reversed(frozen), signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def slowed_down(trial, *, times=1, least=0.03):
+    """Have the relays take longer for each message meanwhile, so that the delivery has not ended before the trouble has."""
+    before = [relay.seconds for relay in trial.relays]
+    for relay in trial.relays:
+        relay.seconds = max(relay.seconds * times, least)
+    try:
+        yield
+    finally:
+        for relay, seconds in zip(trial.relays, before, strict=True):
+            relay.seconds = seconds
 
 
 @kind("relay vanishes")
 def relay_vanishes(trial):
-    trial.relay.vanish()
-    hold(trial.chance.uniform(0.2, 1.5))
-    trial.relay.listen()
+    relay = trial.a_relay()
+    relay.vanish()
+    hold(away_for(trial))
+    relay.listen()
+    return 0
+
+
+def away_for(trial):
+    """Return how many seconds a relay is away: mostly no more than a restart takes, else long enough for a pause."""
+    long = trial.chance.random() < 0.3
+    return min(trial.longest, trial.chance.uniform(11, 14) if long else trial.chance.uniform(0.2, 1.5))
+
+
+@kind("one of two relays vanishes", pair=True)
+def one_of_two_vanishes(trial):
+    """The other goes on: for its part at once, for all of it when the run over the first one has given up."""
+    gone = trial.a_relay()
+    other = next(relay for relay in trial.relays if relay is not gone)
+    gone.vanish()
+    before, until = other.count, time.monotonic() + 40
+    trial.until(lambda: other.count > before + 20 or time.monotonic() > until)
+    hold(min(trial.longest, trial.chance.uniform(0, 2)))
+    gone.listen()
+    return 0
+
+
+@kind("one of two relays is left aside", pair=True, long=True)
+def one_of_two_is_left_aside(trial):
+    """It is away until the product has taken notice, and all that is left goes over the other."""
+    gone = trial.a_relay()
+    gone.vanish()
+    until = time.monotonic() + 40
+    trial.until(lambda: left_aside(gone) or time.monotonic() > until)
+    gone.listen()
+    return 0
+
+
+def left_aside(relay):
+    with transaction():
+        ours = RelayRow.active & RelayRow.port.in_((relay.port, relay.secured_port))
+        return db.session.scalar(select(RelayRow.troubled_until).where(ours))
+
+
+@kind("both relays vanish", pair=True)
+def both_relays_vanish(trial):
+    for relay in trial.relays:
+        relay.vanish()
+    hold(away_for(trial))
+    for relay in trial.relays:
+        relay.listen()
     return 0
 
 
 @kind("relay loses answers")
 def relay_loses_answers(trial):
-    trial.relay.losing = trial.chance.randint(1, 6)
-    wait_until(lambda: not trial.relay.losing or trial.ended())
+    relay = trial.a_relay()
+    relay.losing = trial.chance.randint(1, 6)
+    trial.until(lambda: not relay.losing)
     return 0
 
 
 @kind("relay answers 421")
 def relay_answers_421(trial):
-    trial.relay.storm = True
-    before = trial.relay.refusals
-    wait_until(lambda: trial.relay.refusals > before + 40 or trial.ended(), seconds=20)
-    trial.relay.storm = False
+    relay = trial.a_relay()
+    relay.storm, before = True, relay.refusals
+    trial.until(lambda: relay.refusals > before + 40 or not relay.storm)  # it is mended when its delivery is resumed
+    relay.storm = False
     return 0
 
 
 @kind("connections reset in every position")
 def connections_reset(trial):
-    trial.relay.resets.extend(POSITIONS)
-    wait_until(lambda: not trial.relay.resets or trial.ended())
-    trial.relay.resets.clear()
+    relay = trial.a_relay()
+    relay.resets.extend(POSITIONS)
+    trial.until(lambda: not relay.resets)
+    relay.resets.clear()
     return 0
 
 
 @kind("relay takes slowly")
 def relay_takes_slowly(trial):
-    before, trial.relay.seconds = trial.relay.seconds, 0.4
-    hold(1.0)
-    trial.relay.seconds = before
+    with slowed_down(trial, least=0.4):
+        hold(1.0)
     return 0
 
 
@@ -241,9 +205,16 @@ def disk_full(trial):
 
 @kind("disk of the journal full", disk=True)
 def journal_full(trial):
+    """Nothing more can be claimed: what was claimed before goes out, and then nothing."""
     with filled(trial.installation.seen("journal")):
-        hold(trial.chance.uniform(0.5, 3))
+        trial.until(lambda: stands_still(trial))
     return 0
+
+
+def stands_still(trial):
+    before = trial.share
+    hold(0.5)
+    return trial.share == before
 
 
 @contextlib.contextmanager
@@ -312,20 +283,16 @@ def in_transaction():
         return db.session.scalar(text(query))
 
 
-def signal_all(pids, number):
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-
-
 @kind("paused and resumed")
 def paused_and_resumed(trial):
+    part = trial.parts[0]
     if not trial.act(control.pause):
         return 0
-    wait_until(lambda: trial.look()[1].sending == 0)
-    count = trial.count
+    wait_until(lambda: trial.look()[0][1].sending == 0)
+    count = trial.taken(part)
     hold(0.3)
-    assert trial.count == count, "messages went out after the pause"
+    if trial.taken(part) != count:
+        trial.words.append("messages went out after the pause")
     trial.act(control.resume)
     return 0
 

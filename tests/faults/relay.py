@@ -22,15 +22,18 @@ class Relay:
         """`secured` is the TLS context of a second port, that speaks TLS from its first byte."""
         self.taken = Counter()
         self.names = defaultdict(set)
+        self.domains = Counter()  # messages by the domain of their recipients
         self.count = 0
         self.seconds = 0.0  # that each message takes
         self.storm = False  # answer 421, here and there
         self.losing = 0  # so many answers after the dot are still to be lost
         self.resets = deque()  # positions at which connections are still to be reset, one each
-        self.in_doubt = 0  # messages whose sender cannot know what became of them, at most
+        self.in_doubt = 0  # messages that were under way when their connections were broken
+        self.breaks = 0
         self.refusals = 0
         self.unsigned = 0  # messages without a signature (DKIM)
         self._writers = {}
+        self._under_way = set()  # connections on which a message's content was asked for and not answered
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._contexts = [None, secured] if secured else [None]
@@ -60,6 +63,10 @@ class Relay:
     @property
     def secured_port(self):
         return self._ports[1]
+
+    @property
+    def connections(self):
+        return len(self._writers)
 
     def listen(self):
         """Take connections (again, on the same ports)."""
@@ -92,7 +99,8 @@ class Relay:
         """Reset the connection: what was said and not read yet is lost too."""
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         writer.transport.abort()
-        self.in_doubt += 1
+        self.breaks += 1
+        self.in_doubt += writer in self._under_way
 
     async def _serve(self, reader, writer):
         self._writers[writer] = asyncio.current_task()
@@ -101,6 +109,7 @@ class Relay:
                 await self._converse(reader, writer)
         finally:
             del self._writers[writer]
+            self._under_way.discard(writer)
             writer.close()
 
     async def _converse(self, reader, writer):
@@ -118,6 +127,7 @@ class Relay:
             if verb == "rcpt":
                 recipient = line[line.find("<") + 1 : line.rfind(">")]
             if verb == "data":
+                self._under_way.add(writer)
                 writer.write(b"354 go on\r\n")
                 await self._receive(recipient, reader, writer)
             else:
@@ -133,6 +143,7 @@ class Relay:
         await self._at("dot", writer)
         self.taken[recipient] += 1
         self.names[recipient].add(_MESSAGE_ID.search(content)[1])
+        self.domains[recipient.rpartition("@")[2]] += 1
         self.count += 1
         self.unsigned += b"DKIM-Signature:" not in content
         await self._at("taken", writer)
@@ -141,6 +152,7 @@ class Relay:
             self._break(writer)
             raise ConnectionResetError
         writer.write(b"250 2.0.0 taken\r\n")
+        self._under_way.discard(writer)
         await self._at("answered", writer)
 
     async def _at(self, position, writer):

@@ -4,8 +4,10 @@ import random
 
 import pytest
 
+from tests.faults.deliveries import Beside, Shape, Ways
 from tests.faults.installation import Installation
-from tests.faults.kinds import DISKS, KINDS, LONG
+from tests.faults.kinds import KINDS
+from tests.faults.registry import DISKS, LONG, PAIRS
 from tests.faults.relay import Relay
 from tests.faults.trial import Trial
 from tests.mail.certificates import for_tls
@@ -13,6 +15,12 @@ from tests.mail.certificates import for_tls
 pytestmark = pytest.mark.faults
 SIZE = 400
 SECONDS = 0.9
+SHAPES = {
+    **dict.fromkeys(PAIRS, Shape(ways=Ways.SHARED)),
+    "worker killed": Shape(beside=Beside.NOTICE),
+    "worker of proofs killed": Shape(beside=Beside.NOTICE),
+    "all workers killed": Shape(beside=Beside.LARGE),
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,29 +35,30 @@ def sendoff(certificate, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def relay(certificate):
-    with Relay(certificate[0]) as found:
-        yield found
+def relays(certificate):
+    with Relay(certificate[0]) as one, Relay(certificate[0]) as other:
+        yield [one, other]
 
 
-@pytest.mark.parametrize("words", [words for words in KINDS if words not in LONG])
-def test_everybody_is_accounted_for_and_nobody_gets_two(sendoff, relay, words):
-    if words in DISKS and not sendoff.own_disk:
-        pytest.skip("only root can make a disk of its own to fill")
-    seed = random.randrange(1 << 30)  # noqa: S311 - a test's dice
+def go_through(sendoff, relays, words, *, seed, shape):
+    """Send while that goes wrong, and count."""
     chance = random.Random(seed)  # noqa: S311 - a test's dice
-    trial = Trial(sendoff, relay, size=SIZE, seconds=SECONDS, chance=chance)
+    trial = Trial(sendoff, relays, size=SIZE, seconds=SECONDS, chance=chance, shape=shape)
     trial.wait_for(chance.uniform(0.1, 0.6))
+    trial.begin_beside()
     trial.bound += KINDS[words](trial)
     found = trial.verdict()
     assert found.good, f"seed {seed}: {found}"
 
 
+@pytest.mark.parametrize("words", [words for words in KINDS if words not in LONG])
+def test_everybody_is_accounted_for_and_nobody_gets_two(sendoff, relays, words):
+    if words in DISKS and not sendoff.own_disk:
+        pytest.skip("only root can make a disk of its own to fill")
+    seed = random.randrange(1 << 30)  # noqa: S311 - a test's dice
+    go_through(sendoff, relays, words, seed=seed, shape=SHAPES.get(words, Shape()))
+
+
 @pytest.mark.parametrize("words", ["work horse killed", "relay vanishes", "connections reset in every position"])
-def test_so_is_everybody_of_a_delivery_that_is_signed_and_goes_out_by_tls(sendoff, relay, words):
-    chance = random.Random(words)  # noqa: S311 - a test's dice
-    trial = Trial(sendoff, relay, size=SIZE, seconds=SECONDS, chance=chance, sealed=True)
-    trial.wait_for(chance.uniform(0.1, 0.6))
-    trial.bound += KINDS[words](trial)
-    found = trial.verdict()
-    assert found.good, found
+def test_so_is_everybody_of_a_delivery_that_is_signed_and_goes_out_by_tls(sendoff, relays, words):
+    go_through(sendoff, relays, words, seed=words, shape=Shape(sealed=True))

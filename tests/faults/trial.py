@@ -1,32 +1,31 @@
-"""A trial: one delivery is sent, things go wrong, and then everybody must be accounted for."""
+"""A trial: deliveries are sent, things go wrong, and then everybody must be accounted for."""
 
 import time
 from dataclasses import dataclass, field
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 
+from tests.faults.deliveries import CONNECTIONS, Beside, Shape, Ways, ask_for_proof, make_part, make_ways
 from tests.faults.installation import WORKERS, TookTooLongError, wait_until
-from tests.sending.orders import check_balance, fill, frozen
+from tests.sending.orders import check_balance
 from webapp import clock
 from webapp.accounts.models import User
-from webapp.audience.models import Topic
 from webapp.db import db, transaction
 from webapp.deliveries import control, ledger
-from webapp.deliveries.models import Delivery, Preparation
-from webapp.deliveries.preparation_freeze import CHUNK
+from webapp.deliveries.models import Delivery, Proof
 from webapp.deliveries.states import Outcome, State
 from webapp.errors import Conflict
-from webapp.mail.dkim import Algorithm
-from webapp.mail.models import Relay as RelayRow
 from webapp.queue import push
-from webapp.sending import domains, work
-from webapp.sending.claims import Order
+from webapp.sending import work
 
-CONNECTIONS = 2  # of each worker
-#: Messages of one worker whose fate is open when it dies: one on each connection.
+#: Messages of one sending process whose fate is open when it dies: one on each connection, as the content of the next is
+#: not given out before the one before it has been answered.
 IN_FLIGHT = CONNECTIONS * 1
-#: A retry is due by then.
+#: A retry is due by then, and a proof whose worker died is made anew.
 RETRY_SECONDS = 400
+NOTICE = 50
+#: Of two large deliveries side by side, the part of all messages that the first one has.
+FIRST = 0.6
 
 
 @dataclass
@@ -47,168 +46,194 @@ class Verdict:
 
 
 class Trial:
-    """A delivery of `size` messages that takes about `seconds` if nothing goes wrong; `sealed`: signed, and sent by TLS."""
+    """`size` messages that take about `seconds` if nothing goes wrong. The first of its deliveries is what people act on."""
 
-    def __init__(self, installation, relay, *, size, seconds, chance, longest=1.0, sealed=False):
-        self.installation, self.relay, self.size, self.chance, self.longest = installation, relay, size, chance, longest
-        relay.behave()
-        relay.seconds = seconds * CONNECTIONS * WORKERS / size
-        self._before, self._doubts = relay.count, relay.in_doubt
+    def __init__(self, installation, relays, *, size, seconds, chance, longest=1.0, shape=None):
+        self.installation, self.size, self.chance, self.longest = installation, size, chance, longest
+        self.shape = shape or Shape()
+        self.relays = relays[: 2 if self.shape.ways.several else 1]
+        for relay in self.relays:
+            relay.behave()
+            relay.seconds, relay.unsigned = seconds * CONNECTIONS * WORKERS / size, 0
+        self._doubts = sum(relay.in_doubt for relay in self.relays)
         self.bound = 0
+        self.killed = 0  # processes
+        self.words = []  # what was seen to be wrong on the way
         self.paused = []
-        self.sealed, relay.unsigned = sealed, 0
-        port = relay.secured_port if sealed else relay.port
-        self.order = wait_until(lambda: make_delivery(size, port=port, sealed=sealed))
-        push("send.deliver", self.order.delivery_id)
+        self.proof = None
+        self.parts = []
+        self._skipped = 0.0
+        numbers = wait_until(lambda: make_ways(self.relays, self.shape))
+        self._relay_id = None if self.shape.ways is Ways.SHARED else numbers[0]  # that the deliveries name
+        two = self.shape.beside is Beside.LARGE
+        self._begin(int(size * FIRST) if two else size)
+        if two:
+            self._begin(size - int(size * FIRST))
+
+    def _begin(self, size):
+        part = wait_until(lambda: make_part(size, relay_id=self._relay_id, sealed=self.shape.sealed))
+        self.parts.append(part)
+        push("send.deliver", part.order.delivery_id)
+
+    def begin_beside(self):
+        """Begin with what is sent beside the large delivery, if anything is and has not been begun."""
+        if self.shape.beside is Beside.NOTICE and self.proof is None:
+            self.proof = wait_until(lambda: ask_for_proof(self.parts[0]))
+            push("mail.proof", self.proof)
+            self._begin(NOTICE)
+
+    # --- how it stands ---
+
+    def taken(self, part):
+        """Messages of one delivery that relays have taken."""
+        return sum(relay.domains[part.domain] for relay in self.relays)
 
     @property
-    def count(self):
-        """Messages that the relay has taken."""
-        return self.relay.count - self._before
+    def share(self):
+        """The part of all messages that relays have taken."""
+        return sum(map(self.taken, self.parts)) / sum(part.size for part in self.parts)
 
     @property
     def doubts(self):
-        """Messages that may be unconfirmed: in flight at a kill, or their answers lost by the relay."""
-        return self.bound + self.relay.in_doubt - self._doubts
+        """Messages that may be unconfirmed: in flight at a kill, or under way when a relay broke their connections."""
+        return self.bound + sum(relay.in_doubt for relay in self.relays) - self._doubts
+
+    def a_relay(self):
+        """Return a relay that is in use, if one is."""
+        return max(self.relays, key=lambda relay: (relay.connections > 0, self.chance.random()))
+
+    def look(self):
+        """Return the state and the ledger of each delivery, as soon as the database tells."""
+        return wait_until(self._look)
+
+    def _look(self):
+        with transaction():
+            numbers = [part.order.delivery_id for part in self.parts]
+            return [(work.state_of(number), ledger.read(number)) for number in numbers]
+
+    def ended(self):
+        return all(is_over(*one) for one in self.look())
+
+    # --- waiting ---
 
     def wait_for(self, share, seconds=60):
-        """Wait until a share of the messages has been taken, or the delivery has ended."""
-        wait_until(lambda: self.count >= share * self.size or self.ended(), seconds)
+        """Wait until a share of the messages has been taken, or all has ended."""
+        self.until(lambda: self.share >= share, seconds)
+
+    def until(self, condition, seconds=60):
+        """Wait for a fact, or for the end."""
+        wait_until(lambda: condition() or self.tend(), seconds)
 
     def while_away(self):
         """Return how many seconds a server is away; a long time is rare."""
         return min(self.longest, 0.5 + self.chance.expovariate(3 / self.longest))
 
-    def look(self):
-        """Return its state and its ledger, as soon as the database tells."""
-        return wait_until(self._look)
-
-    def _look(self):
-        with transaction():
-            return work.state_of(self.order.delivery_id), ledger.read(self.order.delivery_id)
-
-    def ended(self):
-        state, figures = self.look()
-        return state in {State.FINISHED, State.STOPPED} and not figures.remaining
+    def tend(self):
+        """Do as people and the days would: what was paused for a trouble is resumed, retries come due. Say whether all is over."""
+        found = self.look()
+        for part, (state, _) in zip(self.parts, found, strict=True):
+            if state is State.PAUSED:
+                self.paused.append(self._resume(part))
+        busy = any(figures.waiting or figures.sending for _, figures in found)
+        waits = any(figures.retrying for _, figures in found) or not self._has_proof()
+        if waits and not busy and time.monotonic() - self._skipped > 5:
+            self.installation.set_clock(RETRY_SECONDS)
+            self._skipped = time.monotonic()
+        return all(is_over(*one) for one in found)
 
     def settle(self, seconds):
-        """Wait for the end as people and the days would: what was paused for a trouble is resumed, retries come due."""
-        skipped = 0.0
+        """Wait for the end of all."""
+        wait_until(lambda: self.tend() and self._has_proof(), seconds)
 
-        def step():
-            nonlocal skipped
-            state, figures = self.look()
-            if state is State.PAUSED:
-                self.paused.append(self._resume())
-            if figures.retrying and not (figures.waiting or figures.sending) and time.monotonic() - skipped > 5:
-                self.installation.set_clock(RETRY_SECONDS)
-                skipped = time.monotonic()
-            return state in {State.FINISHED, State.STOPPED} and not figures.remaining
+    def _has_proof(self):
+        """Whether there is no proof that is still on its way."""
+        if self.proof is None:
+            return True
+        with transaction():
+            return db.session.get(Proof, self.proof, populate_existing=True).outcome in {"sent", "failed"}
 
-        wait_until(step, seconds)
+    # --- people ---
 
-    def act(self, verb):
+    def act(self, verb, part=None):
         """Have a person pause, resume or stop it, as soon as that can be done; return whether it could."""
+        delivery_id = (part or self.parts[0]).order.delivery_id
 
         def press():
             try:
                 with transaction():
-                    person = db.session.get(User, self.installation.person)
-                    verb(self.order.delivery_id, by=person, at=clock.now())
+                    verb(delivery_id, by=db.session.get(User, self.installation.person), at=clock.now())
             except Conflict:  # it has ended, or been paused for a trouble (or a commit was done whose answer was lost)
                 return "no"
             return "yes"
 
         return wait_until(press) == "yes"
 
-    def _resume(self):
-        self.relay.behave()
+    def _resume(self, part):
+        for relay in self.relays:
+            relay.behave()
 
         def reason():
             with transaction():
-                return db.session.get(Delivery, self.order.delivery_id, populate_existing=True).state_reason
+                return db.session.get(Delivery, part.order.delivery_id, populate_existing=True).state_reason
 
         found = wait_until(reason)
-        self.act(control.resume)
+        self.act(control.resume, part)
         return found
+
+    # --- counting ---
 
     def verdict(self, seconds=90):
         """Bring it to its end and count."""
-        found = Verdict()
+        found = Verdict(words=self.words)
         try:
+            self.begin_beside()
             self.settle(seconds)
         except TookTooLongError:
             found.stuck = 1
             found.words.append(f"stuck: {self.look()}")
-        wait_until(lambda: self._count(found))
+        for part in self.parts:
+            rows = wait_until(lambda part=part: self._read(part, found))
+            self._count(rows, found)
+        self._look_at_envelopes(found)
         found.bound, found.paused = self.doubts, self.paused
         return found
 
-    def _count(self, found):
+    def _read(self, part, found):
+        """Check that its counters, rows and chunks agree; return (address, outcome) of each message."""
         with transaction():
-            figures = ledger.read(self.order.delivery_id)
-            rows = db.session.execute(text(f"SELECT email, status FROM message_{self.order.preparation_id}")).all()
+            rows = db.session.execute(text(f"SELECT email, status FROM message_{part.order.preparation_id}")).all()
             try:
-                check_balance(self.order)
+                check_balance(part.order)
             except AssertionError as error:
                 found.words.append(f"counters, rows and chunks tell different stories: {error}")
-        taken, names = self.relay.taken, self.relay.names
-        if self.sealed and self.relay.unsigned:
-            found.words.append(f"{self.relay.unsigned} messages came without a signature")
-        found.unconfirmed = figures.unconfirmed
+        return rows
+
+    def _count(self, rows, found):
         for email, status in rows:
-            outcome, copies = Outcome(status), taken[email]
-            found.duplicated += max(0, copies - 1) + max(0, len(names[email]) - 1)
+            outcome = Outcome(status)
+            copies = sum(relay.taken[email] for relay in self.relays)
+            names = set().union(*(relay.names.get(email, ()) for relay in self.relays))
+            found.unconfirmed += outcome is Outcome.UNCONFIRMED
+            found.duplicated += max(0, copies - 1) + max(0, len(names) - 1)
             left_out = outcome in {Outcome.WAITING, Outcome.RETRYING, Outcome.FAILED}
             if not copies and (outcome is Outcome.SENT or left_out):
                 found.lost += 1
             if copies and outcome not in {Outcome.SENT, Outcome.UNCONFIRMED}:
                 found.words.append(f"{email} got it and is {outcome.name}")
-        return True
+
+    def _look_at_envelopes(self, found):
+        """What else must be so: all are signed that should be, and a proof that was sent has come."""
+        unsigned = sum(relay.unsigned for relay in self.relays)
+        if self.shape.sealed and unsigned:
+            found.words.append(f"{unsigned} messages came without a signature")
+        if self.proof is None:
+            return
+        with transaction():
+            proof = db.session.get(Proof, self.proof, populate_existing=True)
+            address, outcome = proof.address, proof.outcome
+        if outcome == "sent" and not any(relay.taken[address] for relay in self.relays):
+            found.words.append("a proof that is called sent has not come")
 
 
-def make_delivery(size, *, port, sealed=False):
-    """Make a delivery that is being sent over the relay on that port."""
-    at = clock.now()
-    with transaction():
-        sender = {"from_address": f"news@{signed_domain(at)}"} if sealed else {}
-        topic = Topic(name=f"News {at.timestamp()}")
-        way = RelayRow(
-            name=f"R {topic.name}",
-            host="127.0.0.1",
-            port=port,
-            tls="implicit" if sealed else "none",
-            max_connections=CONNECTIONS * WORKERS,
-            by_domain=False,  # all recipients of a trial are of one domain, which would be spared after a storm
-            created_at=at,
-        )
-        db.session.add_all([topic, way])
-        db.session.flush()
-        times = {"created_at": at, "updated_at": at, "state_since": at, "started_at": at}
-        delivery = Delivery(label="A trial", topic_id=topic.id, relay_id=way.id, state="sending", **times)
-        db.session.add(delivery)
-        db.session.flush()
-        prepared = Preparation(delivery_id=delivery.id, status="done", started_at=at, frozen=frozen(topic.id, **sender))
-        db.session.add(prepared)
-        db.session.flush()
-        delivery.preparation_id = prepared.id
-        people = db.session.scalars(
-            text("""
-                INSERT INTO contact (email, email_norm, first_name)
-                SELECT 'p' || n || '@' || :domain, 'p' || n || '@' || :domain, 'P' || n FROM generate_series(1, :size) n
-                RETURNING id
-            """),
-            {"domain": f"d{delivery.id}.example", "size": size},
-        ).all()
-        fill(prepared.id, delivery_id=delivery.id, people=list(people), chunk=CHUNK)
-    return Order(delivery.id, prepared.id, topic.id)
-
-
-def signed_domain(at):
-    """Return a domain of a sender that signs."""
-    domain = "signed.example"
-    if not domains.signing_keys(domain):
-        person = db.session.scalars(select(User).limit(1)).one()
-        key = domains.add_key(domain, algorithm=Algorithm.RSA, by=person, at=at)
-        domains.activate(key.id, by=person, at=at)
-    return domain
+def is_over(state, figures):
+    return state in {State.FINISHED, State.STOPPED} and not figures.remaining
