@@ -58,7 +58,8 @@ def app(services: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fla
 @pytest.fixture
 def database(app: Flask) -> Iterator[None]:
     """An app context whose session works inside one outer transaction: a commit is a savepoint, the end a rollback."""
-    with app.app_context():
+    with app.app_context(), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(broker, "QUICK_SECONDS", 60)  # on a busy machine Redis may be slow to answer, but it is there
         engines = db.engines
         engine = engines[None]
         with engine.connect() as connection:

@@ -10,6 +10,8 @@ from redis.retry import Retry
 
 __all__ = ["BrokerDown", "RedisError", "client", "configure", "quick"]
 
+#: Seconds after which what has another way takes it.
+QUICK_SECONDS = 0.5
 _url: list[str] = []
 
 
@@ -26,16 +28,16 @@ def client() -> "redis.Redis":
 
 
 def quick() -> "redis.Redis":
-    """Return a client that gives up within half a second, for what has another way when Redis does not answer."""
+    """Return a client that soon gives up, for what has another way when Redis does not answer."""
     if not _url:
         raise RuntimeError("broker.configure() was not called.")
-    return _connect_quick(_url[0])
+    return _connect_quick(_url[0], QUICK_SECONDS)
 
 
 @lru_cache(maxsize=4)
-def _connect_quick(url: str) -> "redis.Redis":
+def _connect_quick(url: str, seconds: float) -> "redis.Redis":
     retry = Retry(NoBackoff(), 0)  # a repeated XADD could count twice
-    return redis.Redis.from_url(url, socket_connect_timeout=0.5, socket_timeout=0.5, retry=retry)
+    return redis.Redis.from_url(url, socket_connect_timeout=seconds, socket_timeout=seconds, retry=retry)
 
 
 @lru_cache(maxsize=4)

@@ -28,6 +28,7 @@ def test_a_worker_whose_redis_is_away_lets_its_job_go_on(app):
 def test_a_sending_worker_looks_after_the_dead_as_soon_as_a_job_has_ended_and_every_two_seconds_else(app, monkeypatch):
     connection = broker.client()
     worker = AppWorker([Queue("send", connection=connection, serializer="json")], connection=connection)
+    monkeypatch.setattr("jobs.worker.LOOK", 60)
     looked = []
     worker.app, worker.look = app, lambda: looked.append(1)
     worker.heartbeat()

@@ -4,7 +4,7 @@ import pytest
 
 from tests.mail.misbehaviours import MISBEHAVIOURS, SHORT, Books
 from tests.mail.servers import ScriptedServer
-from tests.sending.test_loop import Sending
+from tests.sending.loops import Sending
 from webapp.deliveries.states import Outcome
 
 COUNT = 8
@@ -17,7 +17,7 @@ def test_whatever_a_relay_does_the_books_agree_with_the_loop(misbehaviour, stage
     with ScriptedServer(lambda conversation: books.script(conversation, ("PIPELINING",))) as server:
         with Sending(tmp_path, server.port, connections=2, timeouts=SHORT) as sending:
             sending.fill(COUNT)
-            sending.told(COUNT, seconds=20)
+            sending.told(COUNT)
         told = {one.result.seq: one.result.outcome for one in sending.stock.told}
     assert sorted(told) == list(range(COUNT))
     assert len(books.accepted) == len(set(books.accepted)), "nobody gets two"

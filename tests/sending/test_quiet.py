@@ -120,7 +120,7 @@ def test_what_is_under_way_stops_when_they_begin_and_gives_back_the_rest(tmp_pat
         job = load(order, at=T0)
         assert Run(job, Terms(clock=clock, journal=tmp_path, worker="test")).go() == "quiet"
     left = statuses(order)
-    assert left["waiting"] > 100
+    assert left["waiting"] > 0
     assert left["waiting"] + left["sent"] == 200
     assert events_of(order) == ["07:00 (Europe/Oslo)"]
     check_balance(order)

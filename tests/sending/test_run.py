@@ -1,5 +1,4 @@
 import threading
-import time
 from contextlib import contextmanager
 
 import pytest
@@ -13,7 +12,9 @@ from tests.sending.orders import check_balance, later, make_order, statuses
 from webapp.audience.models import Suppression
 from webapp.db import db, transaction
 from webapp.deliveries.models import Delivery, Event
+from webapp.deliveries.states import State
 from webapp.sending import rescue, work
+from webapp.sending.loop import Loop
 from webapp.sending.rescue import Watch
 from webapp.sending.run import Run, Terms
 
@@ -22,7 +23,7 @@ from webapp.sending.run import Run, Terms
 def go(database, tmp_path):
     """Run a sending job for a delivery, at a given moment."""
 
-    def run(order, *, at=T0, seconds=30.0):
+    def run(order, *, at=T0, seconds=600.0):
         with transaction():
             job = work.load(order.delivery_id, at=at)
         if job is None:
@@ -221,59 +222,58 @@ def test_an_overloaded_relay_gets_its_messages_back_later(go):
     assert statuses(order) == {"sent": 20}
 
 
-def test_pause_stops_within_a_second_and_resume_sends_exactly_the_rest(go):
-    first = threading.Event()
+@pytest.fixture
+def midway(monkeypatch):
+    """Return a relay that has taken some messages and takes no more until the loop is told to stop, and an event: it is so far."""
+    reached, stopped, stop = threading.Event(), threading.Event(), Loop.stop
 
-    def slowly(stage, _):
-        if stage == "content":
-            first.set()
-            time.sleep(0.02)
+    def replies(stage, _):
+        if stage == "content" and not stopped.is_set() and sum(len(one.messages) for one in server.conversations) > 20:
+            reached.set()
+            stopped.wait(60)
         return ""
 
-    with ScriptedServer(good("PIPELINING", replies=slowly)) as server:
-        order = make_order(300, port=server.port, chunk=50)
-        moments = iter([True, True])
+    def stop_and_go_on(loop):
+        stop(loop)
+        stopped.set()
 
-        def after_a_while(delivery_id):
-            from webapp.deliveries.states import State
+    monkeypatch.setattr(Loop, "stop", stop_and_go_on)
+    with ScriptedServer(good("PIPELINING", replies=replies)) as server:
+        yield server, reached
 
-            return State.SENDING if next(moments, None) else State.PAUSED
 
-        original, work.state_of = work.state_of, after_a_while
-        try:
-            started = time.monotonic()
-            assert go(order) == "halted"
-        finally:
-            work.state_of = original
-        assert time.monotonic() - started < 2
-        figures = check_balance(order)
-        assert 0 < figures.sent < 300
-        assert figures.sending == 0
-        assert figures.waiting == 300 - figures.sent
-        assert go(order) == "dry"
-        recipients = [c for s in server.conversations for c in s.commands if c.startswith("RCPT")]
+def test_pause_stops_in_the_middle_and_resume_sends_exactly_the_rest(go, midway, monkeypatch):
+    server, reached = midway
+    order = make_order(300, port=server.port, chunk=50)
+    real = work.state_of
+    with monkeypatch.context() as patched:
+        patched.setattr(work, "state_of", lambda number: State.PAUSED if reached.is_set() else real(number))
+        assert go(order) == "halted"
+    figures = check_balance(order)
+    assert 0 < figures.sent < 300
+    assert figures.sending == 0
+    assert figures.waiting == 300 - figures.sent
+    assert go(order) == "dry"
+    recipients = [c for s in server.conversations for c in s.commands if c.startswith("RCPT")]
     assert len(recipients) == len(set(recipients)) == 300
     assert check_balance(order).sent == 300
 
 
-def test_a_stopped_delivery_cancels_what_the_worker_held(go):
-    with ScriptedServer(good("PIPELINING", replies=lambda *_: time.sleep(0.005) or "")) as server:
-        order = make_order(300, port=server.port, chunk=50)
+def test_a_stopped_delivery_cancels_what_the_worker_held(go, midway, monkeypatch):
+    server, reached = midway
+    order = make_order(300, port=server.port, chunk=50)
+    real = work.state_of
 
-        def stopped(delivery_id):
-            from webapp.deliveries.states import State
-
+    def state_of(number):
+        if reached.is_set():
             with db.session.no_autoflush:
                 db.session.execute(update(Delivery).values(state="stopped"))
-            return State.STOPPED
+        return real(number)
 
-        original, work.state_of = work.state_of, lambda _: original(_) if not server.conversations else stopped(_)
-        try:
-            assert go(order) == "halted"
-        finally:
-            work.state_of = original
+    monkeypatch.setattr(work, "state_of", state_of)
+    assert go(order) == "halted"
     figures = check_balance(order)
-    assert figures.cancelled == 300 - figures.sent
+    assert 0 < figures.cancelled == 300 - figures.sent
     assert figures.remaining == 0
 
 

@@ -26,7 +26,7 @@ def go(database, tmp_path, monkeypatch):
     """Run a sending job for a delivery from a given moment on, with little patience."""
     monkeypatch.setattr("webapp.sending.troubles.PATIENCE_SECONDS", 0.2)
 
-    def run(order, *, at=T0, seconds=30.0, hurried=False):
+    def run(order, *, at=T0, seconds=600.0, hurried=False, leaving=lambda: False):
         begun = time.monotonic()
 
         def clock():
@@ -36,7 +36,7 @@ def go(database, tmp_path, monkeypatch):
             job = work.load(order.delivery_id, at=clock())
         if job is None:
             return "nothing"
-        terms = Terms(clock=clock, journal=tmp_path, worker="test", seconds=seconds)
+        terms = Terms(clock=clock, journal=tmp_path, worker="test", seconds=seconds, leaving=leaving)
         if hurried:
             terms.least_seconds, terms.hurried = 0.0, lambda: True
         ending = Run(job, terms).go()
@@ -270,9 +270,16 @@ def test_what_a_slow_domain_cannot_take_now_waits_and_everything_else_goes(go):
             for n in range(12):
                 at = T0 - timedelta(minutes=4 - n / 3)
                 slowing.slow(relay_id, domain="slow.example", limit=None, said="421 4.7.28 too fast", at=at)
-        assert go(order, seconds=6) == "time"
+        began = time.monotonic()
+
+        def the_others_have_gone():
+            commands = [command for one in server.conversations for command in one.commands]
+            return sum(command.startswith("RCPT") and "slow.example" not in command for command in commands) == 200
+
+        assert go(order, leaving=the_others_have_gone) == "leaving"
         figures = check_balance(order)
-        assert 200 <= figures.sent <= 204
+        slow = 2 + slowing.FLOOR * (time.monotonic() - began) / 60
+        assert 200 <= figures.sent <= 200 + slow
         assert postponed.waiting(order.delivery_id)[0].domain == "slow.example"
         assert delivery_of(order).state == "sending"
         assert figures.sent + figures.waiting == 300
@@ -280,7 +287,7 @@ def test_what_a_slow_domain_cannot_take_now_waits_and_everything_else_goes(go):
 
 @pytest.mark.parametrize("answer", ["450 4.7.0 not so fast", "421 4.7.0 not so fast"])
 def test_one_domain_that_refuses_everything_for_now_does_not_pause_the_delivery(go, answer, monkeypatch):
-    monkeypatch.setattr("webapp.sending.troubles.PATIENCE_SECONDS", 10)
+    monkeypatch.setattr("webapp.sending.troubles.PATIENCE_SECONDS", 600)
 
     def replies(stage, argument):
         return answer if stage == "rcpt" and "slow.example" in argument else ""
@@ -321,9 +328,9 @@ def test_too_many_complaints_pause_once(database, monkeypatch):
 def test_the_limit_of_complaints_is_that_of_the_relay_and_the_reason_names_it(go, monkeypatch):
     monkeypatch.setattr(troubles, "COMPLAINTS_AFTER", 20)
     with ScriptedServer(good("PIPELINING")) as server:
-        order = make_order(60, port=server.port, per_second=40, pause_complaints=10)
+        order = make_order(600, port=server.port, per_second=40, pause_complaints=10)
         with transaction():
-            ledger.shift(order.delivery_id, at=T0, complained=1)
+            ledger.shift(order.delivery_id, at=T0, complained=10)
         assert go(order) == "trouble"
     found = delivery_of(order)
     assert (found.state, found.state_reason) == ("paused", "complaints")
@@ -355,8 +362,8 @@ def test_the_limit_of_bounces_is_that_of_the_relay_and_the_reason_names_it(go, m
         return "550 5.1.1 no such user" if stage == "rcpt" and "gone.example" in argument else ""
 
     with ScriptedServer(good("PIPELINING", replies=replies)) as server:
-        order = make_order(90, port=server.port, per_second=40, pause_bounces=40)
-        send_to(order, "gone.example", 30)
+        order = make_order(600, port=server.port, per_second=40, pause_bounces=40)
+        send_to(order, "gone.example", 500)
         assert go(order) == "trouble"
     found = delivery_of(order)
     assert found.state_reason == "bounces"

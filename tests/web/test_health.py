@@ -14,7 +14,7 @@ def asked(app, database):
 @pytest.fixture
 def all_up(monkeypatch):
     monkeypatch.setattr(queue, "without_worker", list)
-    broker.client().set(queue.SCHEDULER, "1", ex=5)
+    broker.client().set(queue.SCHEDULER, "1", ex=600)
 
 
 def test_it_answers_200_with_one_object_when_all_is_up(asked, all_up):
