@@ -5,11 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from webapp.local import postgres, redis
 from webapp.local.sockets import socket_folder
 
 pytest_plugins = ["tests.fixtures"]
+
+# Nothing about time is asserted: a machine may be busy with other things.
+settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import io
 
 import pytest
 
-from webapp.audience import columns, rows
-from webapp.audience.column_names import FIELDS
+from webapp.audience import answers, columns, dates, rows
+from webapp.audience.column_names import FIELDS, MANY
 from webapp.audience.dates import month_comes_first
 
 #: Headings as the tools write them, with one row of values: looked up in their code, help pages and files where those could be had;
@@ -58,12 +58,20 @@ FILES = {
             "email": "email",
             "name": "full_name",
             "status": "opt_out",
-            "created_at": "attribute",
+            "attributes": "json",
+            "created_at": "created_at",
+            "updated_at": "ignore",
         },
     ),
     "Keila": (
         "Email,First name,Last name,Data,Status,External ID\nola@example.no,Ola,Nordmann,{},unreachable,17\n",
-        {"Email": "email", "First name": "first_name", "Status": "opt_out", "External ID": "external_id"},
+        {
+            "Email": "email",
+            "First name": "first_name",
+            "Data": "json",
+            "Status": "opt_out",
+            "External ID": "external_id",
+        },
     ),
     "Mautic": (
         (
@@ -71,7 +79,7 @@ FILES = {
             "7,2021-02-03 04:05:06,2021-02-03,192.0.2.1,12,a|b,Mr,Ola,Nordmann,Fjord,ola@example.no,Norway,nb,1\n"
         ),
         {
-            "dateAdded": "consent_at",
+            "dateAdded": "created_at",
             "ip": "ignore",
             "tags": "tags",
             "firstname": "first_name",
@@ -124,7 +132,7 @@ FILES = {
             "FIRSTNAME": "first_name",
             "EMAIL_BLACKLISTED": "opt_out",
             "SMS_BLACKLISTED": "ignore",
-            "ADDED_TIME": "consent_at",
+            "ADDED_TIME": "created_at",
         },
     ),
     "Campaign Monitor": (
@@ -162,9 +170,30 @@ FILES = {
             "First Name": "first_name",
             "Email": "email",
             "Unsubscribed from all email": "opt_out",
-            "Opted out of email: Marketing Information": "attribute",
+            "Opted out of email: Marketing Information": "opt_out",
             "Lead Status": "attribute",
+            "Create Date": "created_at",
         },
+    ),
+    "HubSpot, unsubscribes and bounces": (
+        (
+            "Email,Portal Bounce,Portal Unsubscribe,Portal Spam Report,Global Bounce,Marketing Information\n"
+            "ola@example.no,MAILBOX_FULL_FOR_GOOD,,,,\n"
+        ),
+        {
+            "Portal Bounce": "opt_out",
+            "Portal Unsubscribe": "opt_out",
+            "Portal Spam Report": "opt_out",
+            "Global Bounce": "opt_out",
+        },
+    ),
+    "Mautic, report of do not contact": (
+        "Email,First name,Last name,DNC Reason,DNC Date added\nola@example.no,Ola,Nordmann,Bounced,2021-02-03 04:05:06\n",
+        {"Email": "email", "DNC Reason": "opt_out"},
+    ),
+    "Adobe Campaign": (
+        "lastname,firstname,city,birthdate,email,denylist\nSmith,Hayden,Paris,23/05/1985,hayden@example.fr,1\n",
+        {"lastname": "last_name", "firstname": "first_name", "email": "email", "denylist": "opt_out"},
     ),
     "ActiveCampaign": (
         (
@@ -183,7 +212,7 @@ def test_the_columns_of_another_tool_find_their_fields(tool):
     assert len({len(heading), *map(len, samples)}) == 1
     fields = dict(zip(heading, columns.guess(heading, samples), strict=True))
     assert {name: fields[name] for name in expected} == expected
-    singles = [field for field in fields.values() if field not in {"attribute", "ignore"}]
+    singles = [field for field in fields.values() if field not in MANY]
     assert len(singles) == len(set(singles))
     assert set(fields.values()) <= set(FIELDS)
 
@@ -194,11 +223,16 @@ def test_the_columns_of_another_tool_find_their_fields(tool):
         ("State", ["CA", "NY", "Texas"], "attribute"),
         ("Status", ["Customer", "Lead"], "attribute"),
         ("Status", [""], "attribute"),
-        ("Samtykke", ["Ja", "Nei", "Ja"], "attribute"),
+        ("Samtykke", ["Ja", "Nei", "Ja"], "opt_in"),
         ("Samtykke", ["2.11.2026", "", "3.11.2026"], "consent_at"),
         ("Samtykke", ["", ""], "consent_at"),
         ("Date joined", ["1/12/2016 2:27 PM"], "consent_at"),
-        ("Subscribed", ["yes", "no"], "attribute"),
+        ("Subscribed", ["yes", "no"], "opt_in"),
+        ("Newsletter", ["1", "0"], "opt_in"),
+        ("Newsletter", ["Spring", "Summer"], "attribute"),
+        ("Status", ["1", "0"], "attribute"),
+        ("Data", ['{"a": 1}'], "json"),
+        ("Data", ["12", "[1]"], "attribute"),
         ("Avmeldt", ["", "x@y"], "attribute"),
         ("", ["", ""], "ignore"),
     ],
@@ -230,11 +264,11 @@ def test_dates_are_read_as_other_tools_write_them():
         "soon": "",
     }
     for text, moment in written.items():
-        found = rows.dates.moment(text)
+        found = dates.moment(text)
         assert (found.isoformat().removesuffix("+00:00") if found else "") == moment, text
-    assert str(rows.dates.moment("1/12/2016 2:27 PM", month_first=True)) == "2016-01-12 14:27:00+00:00"
-    assert str(rows.dates.moment("1/12/2016 12:27 AM", month_first=False)) == "2016-12-01 00:27:00+00:00"
-    assert str(rows.dates.day("2022-03-04T01:06:07+02:00")) == "2022-03-04"
+    assert str(dates.moment("1/12/2016 2:27 PM", month_first=True)) == "2016-01-12 14:27:00+00:00"
+    assert str(dates.moment("1/12/2016 12:27 AM", month_first=False)) == "2016-12-01 00:27:00+00:00"
+    assert str(dates.day("2022-03-04T01:06:07+02:00")) == "2022-03-04"
     assert [
         month_comes_first(cells) for cells in (["1/2/2020", "3/25/2020"], ["25/3/2020"], ["1/2/2020"], ["1-2-2020"])
     ] == [
@@ -245,21 +279,65 @@ def test_dates_are_read_as_other_tools_write_them():
     ]
 
 
+def told(cell, name="Unsubscribed", field="opt_out"):
+    return answers.of(cell, answers.column(name, field), month_first=None)
+
+
 def test_words_of_other_tools_say_who_is_not_subscribed():
-    gone = [
-        "Unsubscribed",
-        "blocklisted",
-        "Bounced",
-        "Unreachable",
-        "cleaned",
-        "unconfirmed",
-        "true",
-        "Opted Out",
-        "Ja",
+    gone = ["Unsubscribed", "blocklisted", "Bounced", "Unreachable", "cleaned", "true", "Opted Out", "Ja", "2019-01-02"]
+    stays = [
+        "Subscribed",
+        "Active",
+        "enabled",
+        "confirmed",
+        "",
+        "No",
+        "false",
+        "0",
+        "Nei",
+        "0000-00-00 00:00:00",
+        "N/A",
     ]
-    stays = ["Subscribed", "Active", "enabled", "confirmed", "", "No", "false", "0", "Nei"]
-    assert [rows.gone(word) for word in gone] == [True] * len(gone)
-    assert [rows.gone(word) for word in stays] == [False] * len(stays)
+    neither = ["unconfirmed", "pending", "non-subscribed", "transactional", "disabled", "inactive"]
+    assert [told(word).opt_out for word in gone] == ["t"] * len(gone)
+    assert [told(word).opt_out for word in stays] == ["f"] * len(stays)
+    assert [told(word).opt_out for word in neither] == [""] * len(neither)
+
+
+def test_a_word_that_nobody_knows_subscribes_nobody():
+    assert told("Gruppe 7", "Status").opt_out == ""
+    assert [told(cell, "Status").opt_out for cell in ("1", "0", "", "2020-02-03")] == [""] * 4
+    assert told("Gruppe 7", "My column").opt_out == ""
+    assert told("for mange brev", "Avmeldt").opt_out == "t"
+
+
+def test_a_column_of_agreeing_says_who_is_subscribed():
+    words = ["yes", "1", "2020-02-03", "Subscribed", "no", "", "0", "NEVER_SUBSCRIBED", "UNSUBSCRIBED", "perhaps"]
+    assert [told(word, "Newsletter", "opt_in").opt_out for word in words] == [*"ffff", "", "", "", "", "t", ""]
+
+
+def test_words_and_columns_tell_why_an_address_is_never_written_to():
+    causes = {
+        ("cleaned", "Status"): "hard_bounce",
+        ("blocklisted", "status"): "manual",
+        ("Spam complaint", "Status"): "complaint",
+        ("Unsubscribed", "Status"): "",
+        ("2019-01-02 10:00:00", "CLEAN_TIME"): "hard_bounce",
+        ("UNKNOWN_USER", "Portal Bounce"): "hard_bounce",
+        ("TRUE", "Portal Spam Report"): "complaint",
+        ("true", "Unsubscribed from all email"): "unsubscribed",
+        ("false", "Unsubscribed from all email"): "",
+    }
+    assert {case: told(*case).cause for case in causes} == causes
+
+
+def test_of_several_columns_the_one_that_speaks_against_mail_counts():
+    left, wants, neither = told("2019-01-02"), told("no"), told("pending")
+    bounced = told("cleaned")
+    assert answers.together((wants, left)) == left
+    assert answers.together((wants, neither)) == neither
+    assert answers.together((neither, wants, left, bounced)) == ("t", "2019-01-02T00:00:00+00:00", "hard_bounce")
+    assert answers.together((wants, wants)) == wants
 
 
 def test_tags_are_cut_as_other_tools_join_them():

@@ -12,7 +12,7 @@ from webapp.audience import addresses, columns, csvfile, values
 from webapp.audience.checking import Checker
 from webapp.audience.csvfile import SEPARATORS, Block, Encodings, Row, blocks_of, guess, lines_of, rows_of
 from webapp.audience.dates import moment
-from webapp.audience.rows import Plan, clean, gone
+from webapp.audience.rows import Plan, clean
 from webapp.audience.values import Kind
 from webapp.mail.addresses import parse_address
 
@@ -155,15 +155,6 @@ def test_dates_and_words_of_leaving_are_understood():
         "2026-11-02 08:05:00+00:00",
         "2026-11-02 08:05:01+00:00",
         "None",
-    ]
-    assert [gone(text) for text in ["Unsubscribed", "2026-11-02", "subscribed", "", None, "Avmeldt", "what"]] == [
-        True,
-        True,
-        False,
-        False,
-        False,
-        True,
-        False,
     ]
 
 

@@ -94,7 +94,14 @@ def test_what_an_import_made_and_changed_is_as_it_was_before(take, marketer, top
     assert count(ImportBefore) == 1
     found = undo(found, marketer)
     assert found.status == "undone"
-    assert found.counts["undone"] == {"unlisted": 3, "untagged": 3, "unsubscribed": 3, "restored": 1, "removed": 1}
+    assert found.counts["undone"] == {
+        "unlisted": 3,
+        "untagged": 3,
+        "unsubscribed": 3,
+        "restored": 1,
+        "unblocked": 0,
+        "removed": 1,
+    }
     assert (facts("ola@x.no"), facts("kari@x.no")) == before
     assert [count(left) for left in (ListMember, ContactTag, Subscription, Consent, ConsentEvent, ImportBefore)] == [
         0

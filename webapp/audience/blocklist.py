@@ -9,17 +9,17 @@ from typing import Any
 
 from sqlalchemy import text
 
-from webapp.audience import addresses, columns, dates, suppression
+from webapp.audience import addresses, dates, suppression
 from webapp.audience.checking import Staged
 from webapp.audience.column_names import FIELD_OF
 from webapp.audience.csvfile import Block
+from webapp.audience.folding import fold
 from webapp.audience.merging import MEMORY, Merged, Wishes
 from webapp.audience.rows import Plan, Refused, clean
 from webapp.db import db
 from webapp.errors import Invalid
 from webapp.words import LazyString, _l
 
-LOCK = 7_362_013  # one merge at a time
 MAX_NOTE = 300
 
 #: What a column can go to; "ignore" may be chosen for many, each other field for one.
@@ -54,8 +54,7 @@ _EPOCH = re.compile(r"\d{10}")
 def guess(names: Sequence[str], samples: Sequence[Sequence[str]]) -> list[str]:
     """Return the field of each column; what is not known is not imported."""
     found = [
-        "email" if FIELD_OF.get(folded) == "email" else _FIELD_OF.get(folded, "ignore")
-        for folded in map(columns.fold, names)
+        "email" if FIELD_OF.get(folded) == "email" else _FIELD_OF.get(folded, "ignore") for folded in map(fold, names)
     ]
     for at, field in enumerate(found):
         cells = [row[at].strip() for row in samples if at < len(row) and row[at].strip()]
@@ -78,7 +77,7 @@ def expect(wishes: Wishes) -> None:
 @lru_cache(maxsize=10_000)
 def cause_of(cell: str) -> str | None:
     """Return the cause that a word of another tool stands for."""
-    return _CAUSE_OF.get(columns.fold(cell))
+    return _CAUSE_OF.get(fold(cell))
 
 
 @lru_cache(maxsize=10_000)
@@ -151,7 +150,6 @@ class Checker:
 
 def merge(staging: str, *, import_id: int, source: str, by_id: int | None, at: datetime) -> Merged:
     """Merge the table `staging` into the list; of several rows of an address, and of what stands there already, the strongest cause stays."""
-    _run("SELECT pg_advisory_xact_lock(:lock)", lock=LOCK)
     _run(f"SET LOCAL work_mem = '{MEMORY}'")
     _run("DROP TABLE IF EXISTS pg_temp.strongest")
     found = Merged()
@@ -162,24 +160,10 @@ def merge(staging: str, *, import_id: int, source: str, by_id: int | None, at: d
         causes=list(suppression.CAUSES),
     )
     found.duplicates = rows - one_each.rowcount
-    counts = _run(
-        """WITH done AS (
-            INSERT INTO suppression AS s (email_norm, cause, source, note, created_at, created_by_id, import_id)
-            SELECT email_norm, cause, :source, coalesce(note, ''), coalesce(since, :at), :by_id, :import_id FROM strongest
-            ORDER BY email_norm
-            ON CONFLICT (email_norm) DO UPDATE SET cause = excluded.cause, source = excluded.source, note = excluded.note,
-                created_at = excluded.created_at, created_by_id = excluded.created_by_id, import_id = NULL
-            WHERE array_position(CAST(:causes AS text[]), s.cause) > array_position(CAST(:causes AS text[]), excluded.cause)
-            RETURNING (xmax = 0) AS fresh)
-        SELECT count(*) FILTER (WHERE fresh) AS new, count(*) FILTER (WHERE NOT fresh) AS stronger FROM done""",
-        causes=list(suppression.CAUSES),
-        source=source,
-        at=at,
-        by_id=by_id,
-        import_id=import_id,
-    ).one()
-    found.created, found.updated = counts.new, counts.stronger
-    found.unchanged = one_each.rowcount - counts.new - counts.stronger
+    found.created, found.updated = suppression.merge(
+        "strongest", source=source, import_id=import_id, by_id=by_id, at=at
+    )
+    found.unchanged = one_each.rowcount - found.created - found.updated
     return found
 
 

@@ -12,17 +12,17 @@ from functools import lru_cache
 from itertools import compress
 from typing import NamedTuple
 
-from webapp.audience import addresses, columns, dates, rows, values
+from webapp.audience import addresses, answers, columns, dates, jsoncells, rows, values
 from webapp.audience.csvfile import Block
 from webapp.audience.rows import LIMITS, MAX_VALUE, Plan, Refused
 from webapp.audience.values import Kind
 
 MARK = "|"  # stands between cells that are looked at together
+OLDEST = "1970-01-02"  # a day before is how some tools write that they do not know
 UNREADABLE = "\ufffd"
 
 _language = lru_cache(maxsize=10_000)(columns.language)
 _country = lru_cache(maxsize=10_000)(columns.country)
-_has_gone = lru_cache(maxsize=10_000)(rows.gone)
 _cut_tags = lru_cache(maxsize=10_000)(rows.tags)
 
 
@@ -72,9 +72,10 @@ class Checker:
         names += ["external_id"] if "external_id" in places else []
         names += ["email", "email_norm"] if "email" in places else []
         names += ["first_name", "last_name"] if {"first_name", "last_name", "full_name"} & set(places) else []
-        names += [
-            name for name in ("language", "country", "company", "consent_at", "opt_out", "tags") if name in places
-        ]
+        names += [name for name in ("language", "country", "company", "consent_at") if name in places]
+        names += ["added_at"] if "created_at" in places else []
+        names += ["opt_out", "left_at", "cause"] if self.plan.answers() else []
+        names += ["tags"] if self.plan.all("tags") else []
         return [*names, "attributes"]
 
     def telling(self) -> list[str]:
@@ -132,10 +133,12 @@ class Checker:
                 filled.append([cell and code(cell) for cell in cells(name)])
         if "company" in places:
             filled.append(cells("company"))
+        told = self._answers(given, wrong)
         if "consent_at" in places:
-            filled.append(self._consents(cells("consent_at"), wrong))
-        filled += [self._gone(cells("opt_out"))] if "opt_out" in places else []
-        filled += [self._tags(cells("tags"), wrong)] if "tags" in places else []
+            filled.append(self._consents(cells("consent_at"), wrong, told[0] if told else "f" * len(given[0])))
+        filled += [self._added(cells("created_at"))] if "created_at" in places else []
+        filled += told
+        filled += self._tags(given, wrong)
         return [*map(_escaped, filled), self._attributes(given, wrong)]
 
     def _numbers(self, cells: Sequence[str], wrong: Wrong) -> Sequence[str]:
@@ -156,30 +159,57 @@ class Checker:
                     wrong.say(at, self.plan.places["email"], "erased")
         return emails, norms
 
-    def _consents(self, cells: Sequence[str], wrong: Wrong) -> Sequence[str]:
+    def _consents(self, cells: Sequence[str], wrong: Wrong, left: Sequence[str]) -> Sequence[str]:
+        """Return when each agreed; whoever is to be subscribed must have."""
         found = [cell and _moment(cell, month_first=self.plan.month_first) for cell in cells]
         if not all(found):
             for at, (cell, moment) in enumerate(zip(cells, found, strict=True)):
                 if cell and not moment:
                     wrong.say(at, self.plan.places["consent_at"], "date")
-                elif not cell and self.plan.needs_consent:
+                elif not cell and self.plan.needs_consent and left[at] == "f":
                     wrong.say(at, self.plan.places["consent_at"], "consent")
         return found
 
-    def _gone(self, cells: Sequence[str]) -> Sequence[str]:
-        month_first = self.plan.month_first
-        return ["t" if _has_gone(cell, month_first=month_first) else "f" for cell in cells]
+    def _added(self, cells: Sequence[str]) -> Sequence[str]:
+        """Return when each was added there; what is no date, or one that stands for none, does not keep a row out."""
+        found = [cell and _moment(cell, month_first=self.plan.month_first) for cell in cells]
+        return [moment if moment > OLDEST else "" for moment in found]
 
-    def _tags(self, cells: Sequence[str], wrong: Wrong) -> Sequence[str]:
-        """Return the tags of each row as JSON."""
-        found = [cell and _cut_tags(cell) for cell in cells]
+    def _answers(self, given: Sequence[Sequence[str]], wrong: Wrong) -> list[Sequence[str]]:
+        """Return whether each row's person has left, when, and why the address is never written to."""
+        plan, told = self.plan, []
+        for at in plan.all("opt_out", "opt_in"):
+            column, cells = answers.column(plan.names[at], plan.fields[at]), _cells(given[at], at, MAX_VALUE, wrong)
+            told.append([answers.of(cell, column, month_first=plan.month_first) for cell in cells])
+        if plan.says:
+            column = answers.column("Status", "opt_out")
+            told.append([answers.of(plan.says, column, month_first=None)] * len(given[0]))
+        if not told:
+            return []
+        found = told[0] if len(told) == 1 else map(answers.together, zip(*told, strict=True))
+        return list(zip(*found, strict=True))
+
+    def _tags(self, given: Sequence[Sequence[str]], wrong: Wrong) -> list[Sequence[str]]:
+        """Return the tags of each row as JSON, of all columns of tags together."""
+        places = self.plan.all("tags")
+        if not places:
+            return []
+        cells = [_cells(given[at], at, MAX_VALUE, wrong) for at in places]
+        found = [
+            cell and _cut_tags(cell) for cell in (map(",".join, zip(*cells, strict=True)) if cells[1:] else cells[0])
+        ]
         for at in [at for at, tags in enumerate(found) if tags is None]:
-            wrong.say(at, self.plan.places["tags"], "long")
-        return [json.dumps(tags, ensure_ascii=False) if tags else "" for tags in found]
+            wrong.say(at, places[0], "long")
+        return [[json.dumps(tags, ensure_ascii=False) if tags else "" for tags in found]]
 
     def _attributes(self, given: Sequence[Sequence[str]], wrong: Wrong) -> Sequence[str]:
         """Return the attributes of each row as JSON; an empty cell is no attribute."""
         parts = list[Sequence[str]]()
+        for at in self.plan.all("json"):
+            found = [jsoncells.members(cell, self.kinds) for cell in _cells(given[at], at, jsoncells.LONGEST, wrong)]
+            for row in [row for row, members in enumerate(found) if members is None]:
+                wrong.say(row, at, "json")
+            parts.append([members or "" for members in found])
         for at, key in self.plan.attributes():
             cells = _cells(given[at], at, MAX_VALUE, wrong)
             name = f", {json.dumps(key, ensure_ascii=False)}: "

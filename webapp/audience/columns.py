@@ -1,24 +1,19 @@
 """What the columns of other tools' files mean, guessed from their names in many languages."""
 
+import json
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 
 from babel import Locale
 
-from webapp.audience import dates
-from webapp.audience.column_names import DOUBTFUL, FIELD_OF, GONE, MANY, STAYS
+from webapp.audience import answers, dates
+from webapp.audience.column_names import DOUBTFUL, FIELD_OF, MANY
+from webapp.audience.folding import fold
 
 DEFINED = "attribute:"  # before the name of an attribute that is defined here
 
 _ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
-_LETTERS = str.maketrans({"æ": "ae", "ø": "o", "ß": "ss", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "œ": "oe"})
-
-
-def fold(name: str) -> str:
-    """Reduce a name to plain letters and digits: "E-postadresse " and "e_postadresse" are one."""
-    bare = unicodedata.normalize("NFKD", name.strip().lower().translate(_LETTERS))
-    return re.sub(r"[^a-z0-9]", "", bare)
 
 
 def guess(
@@ -54,7 +49,12 @@ def _meaning(folded: str, filled: Sequence[str], *, attributes: Mapping[str, str
         return f"{DEFINED}{attributes[folded]}"
     if field not in _FITS or (not filled and folded not in DOUBTFUL) or (field == "email" and folded not in DOUBTFUL):
         return field
-    return field if _mostly(filled, _FITS[field]) else "attribute"
+    if field == "opt_out" and filled and answers.is_certain(folded):
+        return field
+    fits = _says_by_words if field == "opt_out" and answers.tells_by_words(folded) else _FITS[field]
+    if _mostly(filled, fits):
+        return field
+    return "opt_in" if field == "consent_at" and _mostly(filled, _says) else "attribute"
 
 
 def _is_address(cell: str) -> bool:
@@ -69,18 +69,29 @@ def _settle_names(found: list[str]) -> None:
 
 
 def _keep_one(found: list[str], field: str, cells: Sequence[Sequence[str]]) -> None:
-    """Of several columns for one field keep the first that holds anything; of dates of consent, the one that holds most."""
+    """Of several columns for one field keep the first that holds anything; of dates, the one that holds most."""
     places = [at for at, one in enumerate(found) if one == field]
-    sizes = [len(cells[at]) if field == "consent_at" else bool(cells[at]) for at in places]
+    sizes = [len(cells[at]) if field in {"consent_at", "created_at"} else bool(cells[at]) for at in places]
     kept = places[sizes.index(max(sizes))]
     for at in places:
         if at != kept:
             found[at] = "attribute"
 
 
-def _says_gone_or_not(cell: str) -> bool:
-    """Say whether a cell tells if somebody has left: by a word for it, or by the date of it."""
-    return fold(cell) in GONE | STAYS or dates.is_one(cell)
+def _says(cell: str) -> bool:
+    return answers.is_told(cell)
+
+
+def _says_by_words(cell: str) -> bool:
+    return answers.is_told(cell, words_only=True)
+
+
+def _is_json(cell: str) -> bool:
+    """Say whether a cell holds an object in JSON; one that is cut short is none."""
+    try:
+        return cell.startswith("{") and isinstance(json.loads(cell), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _mostly(cells: Sequence[str], fits: Callable[[str], bool]) -> bool:
@@ -91,7 +102,10 @@ def _mostly(cells: Sequence[str], fits: Callable[[str], bool]) -> bool:
 _FITS: dict[str, Callable[[str], bool]] = {
     "email": _is_address,
     "consent_at": dates.is_one,
-    "opt_out": _says_gone_or_not,
+    "created_at": dates.is_one,
+    "opt_out": _says,
+    "opt_in": _says,
+    "json": _is_json,
 }
 
 

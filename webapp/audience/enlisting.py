@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from webapp.audience import suppression
 from webapp.db import db
 
 MOST_NEW_TAGS = 500  # more are no tags: a column of notes was taken for one
@@ -27,8 +28,8 @@ def gather(staging: str, *, key: str, import_id: int, after: int) -> None:
     _run("DROP TABLE IF EXISTS pg_temp.joiner")
     _run(
         f"""CREATE TEMP TABLE joiner ON COMMIT DROP AS
-        SELECT m.contact_id, s.consent_at, s.opt_out, s.tags FROM matched AS m JOIN {staging} AS s ON s.line = m.line
-        UNION ALL SELECT c.id, s.consent_at, s.opt_out, s.tags FROM contact AS c JOIN {staging} AS s ON s.{key} = c.{key}
+        SELECT m.contact_id, s.consent_at, s.opt_out, s.left_at, s.tags FROM matched AS m JOIN {staging} AS s ON s.line = m.line
+        UNION ALL SELECT c.id, s.consent_at, s.opt_out, s.left_at, s.tags FROM contact AS c JOIN {staging} AS s ON s.{key} = c.{key}
         WHERE c.id > :after AND c.import_id = :import_id""",
         after=after,
         import_id=import_id,
@@ -80,12 +81,12 @@ def tag_each(*, at: datetime) -> tuple[int, list[int]]:
 def subscribe(topic_id: int, *, source: str, import_id: int, by_id: int | None, at: datetime) -> dict[str, int]:
     """Subscribe those who never answered; who has unsubscribed, here or there, under this address, stays so.
 
-    That they have agreed is recorded for all others who have not answered that question, with where it comes from.
+    Of whom the file does not tell that they want mail, nothing is said. That they have agreed is recorded for all others who have not answered that question, with where it comes from.
     """
     values = {"topic_id": topic_id, "source": source, "at": at}
     left = _rows(
         """INSERT INTO subscription AS s (topic_id, contact_id, subscribed, changed_at, source)
-        SELECT :topic_id, contact_id, false, :at, :source FROM joiner WHERE opt_out
+        SELECT :topic_id, contact_id, false, least(left_at, :at), :source FROM joiner WHERE opt_out
         ON CONFLICT (topic_id, contact_id) DO UPDATE SET subscribed = false, changed_at = :at, source = :source
         WHERE s.subscribed""",
         **values,
@@ -110,6 +111,24 @@ def subscribe(topic_id: int, *, source: str, import_id: int, by_id: int | None, 
         **values,
     )
     return {"unsubscribed": left, "kept_out": kept_out, "subscribed": added, "consents": agreed}
+
+
+def unasked() -> int:
+    """Count those of whom the file does not tell that they want mail."""
+    return int(_run("SELECT count(*) FROM joiner WHERE opt_out IS NULL").scalar_one())
+
+
+def block(staging: str, *, source: str, import_id: int, by_id: int | None, at: datetime) -> int:
+    """Put the addresses on the suppression list that were not written to there, whatever it was about; return how many are new on it."""
+    _run("DROP TABLE IF EXISTS pg_temp.blocked")
+    _run(
+        f"""CREATE TEMP TABLE blocked ON COMMIT DROP AS SELECT DISTINCT ON (email_norm) email_norm, cause, left_at AS since,
+            '' AS note FROM {staging} WHERE cause IS NOT NULL AND email_norm IS NOT NULL
+        ORDER BY email_norm, array_position(CAST(:causes AS text[]), cause), line""",
+        causes=list(suppression.CAUSES),
+    )
+    new, stronger = suppression.merge("blocked", source=source, import_id=import_id, by_id=by_id, at=at)
+    return new + stronger
 
 
 def evidence(import_id: int) -> str:

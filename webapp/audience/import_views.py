@@ -38,6 +38,12 @@ from webapp.web.login import needs, person
 from webapp.web.pages import Page, asked_slice
 from webapp.words import _l, gettext
 
+SAID = {  # by the name of a file
+    "unsubscribed": _l("these people have unsubscribed"),
+    "nonsubscribed": _l("these people have not subscribed"),
+    "cleaned": _l("these addresses do not exist any more"),
+}
+
 bp = Blueprint("imports", __name__)
 
 
@@ -91,6 +97,7 @@ def _map_page(found: Import, problem: Invalid | None = None) -> dict[str, Any]:
         "attributes": _defined() if found.kind == "contacts" else {},
         "causes": {code: suppression.CAUSES[code] for code in blocklist.CAUSES},
         "trouble": imports.PROBLEMS.get(found.problem or ""),
+        "says": SAID.get(found.mapping.get("says", "")),
         "wishes": imports.wishes_of(found),
         "encodings": csvfile.ENCODINGS,
         "lists": lists.choices(by=person()),

@@ -14,7 +14,7 @@ from sqlalchemy import delete
 from webapp.audience import beside, blocklist, departing, erased, imports, staging, uploads
 from webapp.audience.checking import Staged
 from webapp.audience.enlisting import TooManyTagsError
-from webapp.audience.merging import Merged, merge
+from webapp.audience.merging import Merged, TooManyNamesError, merge
 from webapp.audience.models import Import, ImportReject
 from webapp.audience.repeated import Repeated
 from webapp.audience.rows import Plan, Refused
@@ -24,7 +24,7 @@ BLOCKS = 5  # read in one transaction; also how quickly a run notices that it wa
 
 #: How the good rows come out, and what else comes of them.
 PARTS = ("created", "updated", "unchanged", "unknown", "duplicates")
-MORE = ("listed", "tagged", "subscribed", "consents", "unsubscribed", "kept_out")
+MORE = ("listed", "tagged", "subscribed", "consents", "unsubscribed", "unasked", "blocked", "kept_out")
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +72,10 @@ def run(import_id: int, *, clock: Clock) -> bool:
     try:
         counts, likely = _read(import_id, run_no, clock)
         _merge(import_id, run_no, counts, clock, likely=likely, erased_before=erased_before)
-    except TooManyTagsError:
+    except (TooManyTagsError, TooManyNamesError) as problem:
+        code = "tags" if isinstance(problem, TooManyTagsError) else "names"
         with transaction():
-            imports.fail(import_id, run_no=run_no, problem="tags", at=clock())
+            imports.fail(import_id, run_no=run_no, problem=code, at=clock())
         return False
     except imports.Superseded:
         log.info("Import %s: run %s is over, it was cancelled or started over", import_id, run_no)
@@ -171,9 +172,8 @@ def _merged(found: Import, plan: Plan, table: str, at: datetime, likely: Likely)
     if found.kind == "suppression":
         return blocklist.merge(table, import_id=found.id, source=wishes.source, by_id=by_id, at=at)
     keys = [key for _at, key in plan.attributes()]
-    return merge(
-        table, import_id=found.id, fields=plan.fields, keys=keys, likely=likely, wishes=wishes, by_id=by_id, at=at
-    )
+    fields = [*plan.fields, "opt_out"] if plan.says else plan.fields
+    return merge(table, import_id=found.id, fields=fields, keys=keys, likely=likely, wishes=wishes, by_id=by_id, at=at)
 
 
 def _refuse_late(found: Import, plan: Plan, reasons: Mapping[int, str]) -> None:

@@ -13,7 +13,7 @@ from webapp.audience import blocklist, columns, erased, lists, staging
 from webapp.audience.checking import Checker
 from webapp.audience.column_names import FIELDS, MANY
 from webapp.audience.enlisting import MOST_NEW_TAGS
-from webapp.audience.merging import Wishes
+from webapp.audience.merging import MOST_NAMES, Wishes
 from webapp.audience.models import Attribute, ContactList, Import, ImportBefore, ImportPart, ImportReject, Tag, Topic
 from webapp.audience.rows import Plan
 from webapp.audience.values import Kind
@@ -33,6 +33,10 @@ PROBLEMS: dict[str, LazyString] = {  # why an import ended, and what to do
     "tags": _l(
         "The column that goes to tags holds more than %(count)s new ones. Let it go to an attribute, or do not import it.",
         count=MOST_NEW_TAGS,
+    ),
+    "names": _l(
+        "The column of attributes in JSON holds more than %(count)s different ones. Let it go to an attribute, or do not import it.",
+        count=MOST_NAMES,
     ),
 }
 MOVING = ("queued", "running")
@@ -75,6 +79,7 @@ def plan_of(found: Import) -> Plan:
         keys=columns.keys_of(found.columns, fields),
         match=wishes.match,
         needs_consent="consent_at" in fields and bool(wishes.topics),
+        says=found.mapping.get("says", ""),
         month_first=wishes.month_first,
     )
 
@@ -122,16 +127,16 @@ def _check(found: Import, *, by: User) -> None:
     if found.kind == "suppression":
         blocklist.expect(wishes)
     else:
-        _check_contacts(fields, wishes, by=by)
+        _check_contacts(plan_of(found), wishes, by=by)
 
 
-def _check_contacts(fields: Sequence[str], wishes: Wishes, *, by: User) -> None:
-    if wishes.match == "external_id" and "external_id" not in fields:
+def _check_contacts(plan: Plan, wishes: Wishes, *, by: User) -> None:
+    if wishes.match == "external_id" and "external_id" not in plan.fields:
         message = _l("No column goes to “External number”. Choose one, or match by address.")
         raise Invalid(message, field="columns")
     if wishes.topics and not wishes.source:
         raise Invalid(_l("Say how these people have agreed to it."), field="source")
-    if "opt_out" in fields and not wishes.topics:
+    if (plan.says == "unsubscribed" or plan.all("opt_out")) and not wishes.topics:
         raise Invalid(_l("Choose the topics that people have unsubscribed from."), field="topics")
     known_lists = db.session.scalars(select(ContactList.id).where(lists.visible_to(by))).all()
     known_topics = db.session.scalars(select(Topic.id)).all()

@@ -23,6 +23,13 @@ FILLS = {"email": ("email", "email_norm"), "full_name": ("first_name", "last_nam
 BEFORE = (*PLAIN, "invalid_reason", "attributes", "updated_at")
 
 
+MOST_NAMES = 500  # of attributes in one file; more are no attributes: what is in JSON was meant otherwise
+
+
+class TooManyNamesError(Exception):
+    """A file would bring more attributes than anybody can look through."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
     """What a marketer chose for an import."""
@@ -58,6 +65,8 @@ class Merged:
     subscribed: int = 0
     consents: int = 0
     unsubscribed: int = 0
+    unasked: int = 0  # did not want mail there, or nobody can tell
+    blocked: int = 0
     kept_out: int = 0  # had unsubscribed before and stay so
     rejects: dict[int, str] = field(default_factory=dict)
 
@@ -82,6 +91,10 @@ def merge(
     _run("SELECT pg_advisory_xact_lock(:lock)", lock=LOCK)
     _run(f"SET LOCAL work_mem = '{MEMORY}'")
     _run(f"ANALYZE {staging} (line, {wishes.key})")
+    if "email" in fields and {"opt_out", "opt_in"} & set(fields):
+        found.blocked = enlisting.block(
+            staging, source=wishes.source or enlisting.evidence(import_id), import_id=import_id, by_id=by_id, at=at
+        )
     kept = _kept(fields, wishes)
     found.duplicates = _fold_duplicates(staging, likely.get(wishes.key), key=wishes.key, kept=kept, clear=clear)
     if "external_id" in fields and wishes.match == "address":
@@ -98,17 +111,33 @@ def merge(
     found.unchanged = existing - found.updated
     if wishes.lists or wishes.tags or wishes.topics or "tags" in fields:
         enlisting.gather(staging, key=wishes.key, import_id=import_id, after=before)
-        found.listed = sum(enlisting.enlist(list_id, at=at) for list_id in wishes.lists)
-        found.tagged = sum(enlisting.tag(tag_id, at=at) for tag_id in wishes.tags)
-        if "tags" in fields:
-            tagged, found.tag_ids = enlisting.tag_each(at=at)
-            found.tagged += tagged
-        for topic_id in wishes.topics:
-            came = enlisting.subscribe(topic_id, source=wishes.source, import_id=import_id, by_id=by_id, at=at)
-            for name, count in came.items():
-                setattr(found, name, getattr(found, name) + count)
-    attribute_names.keep(keys)
+        _enlist(found, fields, wishes, import_id=import_id, by_id=by_id, at=at)
+    attribute_names.keep([*keys, *(_named(staging) if "json" in fields else ())])
     return found
+
+
+def _enlist(
+    found: Merged, fields: Sequence[str], wishes: Wishes, *, import_id: int, by_id: int | None, at: datetime
+) -> None:
+    """Add who was gathered to lists, tags and topics."""
+    found.listed = sum(enlisting.enlist(list_id, at=at) for list_id in wishes.lists)
+    found.tagged = sum(enlisting.tag(tag_id, at=at) for tag_id in wishes.tags)
+    if "tags" in fields:
+        tagged, found.tag_ids = enlisting.tag_each(at=at)
+        found.tagged += tagged
+    found.unasked = enlisting.unasked() if wishes.topics else 0
+    for topic_id in wishes.topics:
+        came = enlisting.subscribe(topic_id, source=wishes.source, import_id=import_id, by_id=by_id, at=at)
+        for name, count in came.items():
+            setattr(found, name, getattr(found, name) + count)
+
+
+def _named(staging: str) -> list[str]:
+    """Return the names of all attributes of a file; raise TooManyNamesError if nobody could look through them."""
+    names = list(_run(f"SELECT DISTINCT jsonb_object_keys(attributes) FROM {staging}").scalars())
+    if len(names) > MOST_NAMES:
+        raise TooManyNamesError
+    return names
 
 
 def _run(statement: str, **values: Any) -> Any:
@@ -156,18 +185,20 @@ def _fold_duplicates(staging: str, likely: Sequence[int] | None, *, key: str, ke
     lasts = "".join(", " + last.format(name=name) for name in kept)
     fill = "".join(f", {name} = one.{name}" for name in kept)
     fill += "" if clear else ", attributes = coalesce(more.attributes, s.attributes)"
-    lacks = "coalesce(d.consent_at > s.consent_at, d.consent_at IS NOT NULL) OR d.opt_out AND NOT s.opt_out"
+    lacks = "coalesce(d.consent_at > s.consent_at, d.consent_at IS NOT NULL) OR d.added_at < s.added_at"
+    lacks += " OR d.opt_out > s.opt_out OR s.opt_out IS NULL AND d.opt_out IS NOT NULL"
     lacks += "".join(f" OR s.{name} IS NULL AND d.{name} IS NOT NULL" for name in kept)
     lacks += "" if clear else " OR d.attributes || s.attributes <> s.attributes"
     _run(
         f"""WITH lacking AS (SELECT DISTINCT last FROM twice AS d JOIN twice AS s USING (last)
                 WHERE s.line = last AND d.line < last AND ({lacks})),
             d AS (SELECT * FROM twice JOIN lacking USING (last)),
-            one AS (SELECT last, max(consent_at) AS consent_at, bool_or(opt_out) AS opt_out{lasts}
-                FROM d GROUP BY last),
+            one AS (SELECT last, max(consent_at) AS consent_at, min(added_at) AS added_at, bool_or(opt_out) AS opt_out,
+                max(left_at) AS left_at{lasts} FROM d GROUP BY last),
             more AS (SELECT last, jsonb_object_agg(e.key, e.value ORDER BY d.line) AS attributes
                 FROM d CROSS JOIN LATERAL jsonb_each(d.attributes) AS e GROUP BY last)
-        UPDATE {staging} AS s SET consent_at = one.consent_at, opt_out = one.opt_out{fill}
+        UPDATE {staging} AS s SET consent_at = one.consent_at, added_at = one.added_at, opt_out = one.opt_out,
+            left_at = one.left_at{fill}
         FROM d JOIN one USING (last) LEFT JOIN more USING (last) WHERE s.ctid = d.place AND d.line = d.last"""
     )
     return int(gone.rowcount)
@@ -213,7 +244,7 @@ def _create(staging: str, import_id: int, number: int, at: datetime, *, some_exi
     with bulk.loading("contact", rows=number):
         made = _run(
             f"""INSERT INTO contact ({", ".join(PLAIN)}, attributes, created_at, updated_at, import_id)
-            SELECT {values}, attributes, :at, :at, :import_id FROM {staging} AS s {others}""",
+            SELECT {values}, attributes, least(added_at, :at), :at, :import_id FROM {staging} AS s {others}""",
             at=at,
             import_id=import_id,
         )
@@ -233,7 +264,7 @@ def _changes(fields: Sequence[str], keys: Sequence[str], *, clear: bool, match: 
             changes[name] = f"coalesce(s.{name}, '')" if name in EMPTY else f"s.{name}"
     if "email_norm" in changes:
         changes["invalid_reason"] = "NULL" if clear else "CASE WHEN s.email IS NULL THEN c.invalid_reason END"
-    if keys:
+    if keys or "json" in fields:
         kept = "(c.attributes - CAST(:keys AS text[]))" if clear else "c.attributes"
         changes["attributes"] = f"{kept} || s.attributes"
     return changes

@@ -110,6 +110,13 @@ def _more(counts: dict[str, Any]) -> list[str]:
         "listed": Counted("%(count)s membership of a list is new.", "%(count)s memberships of lists are new."),
         "subscribed": Counted("%(count)s subscription is new.", "%(count)s subscriptions are new."),
         "unsubscribed": Counted("%(count)s unsubscription came along.", "%(count)s unsubscriptions came along."),
+        "unasked": Counted(
+            "%(count)s was not subscribed there, or nobody can tell, and is not subscribed here either.",
+            "%(count)s were not subscribed there, or nobody can tell, and are not subscribed here either.",
+        ),
+        "blocked": Counted(
+            "%(count)s address is on the suppression list now.", "%(count)s addresses are on the suppression list now."
+        ),
         "kept_out": Counted(
             "%(count)s had unsubscribed before and stays so.", "%(count)s had unsubscribed before and stay so."
         ),

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from webapp.audience import addresses, columns, dates
-from webapp.audience.column_names import GONE, MANY, STAYS
+from webapp.audience import addresses, columns
+from webapp.audience.column_names import MANY
 from webapp.words import LazyString, _l
 
 MAX_COLUMNS = 200
@@ -25,6 +25,7 @@ REASONS: dict[str, tuple[LazyString, LazyString]] = {
     "number": (_l("Not a number"), _l("Write it as 1234.5, without signs between thousands")),
     "boolean": (_l("Neither yes nor no"), _l("Write yes or no")),
     "choice": (_l("Not one of the choices of this attribute"), _l("Correct it, or add it to the choices")),
+    "json": (_l("Not an object in JSON"), _l('Write it as {"city": "Oslo"}, or import the column as an attribute')),
     "consent": (_l("No date of consent"), _l("Fill it in")),
     "erased": (_l("Erased on request"), _l("This person may not be added again by a file")),
     "taken": (_l("Another contact has this number"), _l("Match by number, or correct it")),
@@ -45,6 +46,7 @@ class Plan:
     keys: Sequence[str]
     match: str = "address"  # address or external_id
     needs_consent: bool = False
+    says: str = ""  # what the name of the file says about all of its people
     month_first: bool | None = None  # how dates such as 2/11/2026 are meant
     places: Mapping[str, int] = field(init=False)
 
@@ -53,6 +55,14 @@ class Plan:
             name: at for at, name in enumerate(self.fields) if name not in MANY and not columns.is_attribute(name)
         }
         object.__setattr__(self, "places", places)
+
+    def all(self, *fields: str) -> list[int]:
+        """Return the columns that go to one of these fields, of which there may be many."""
+        return [at for at, name in enumerate(self.fields) if name in fields]
+
+    def answers(self) -> bool:
+        """Say whether the file tells who wants mail."""
+        return bool(self.says or self.all("opt_out", "opt_in"))
 
     def attributes(self) -> list[tuple[int, str]]:
         """Return the columns that become attributes, with their names."""
@@ -85,14 +95,6 @@ def split_name(whole: str) -> tuple[str, str]:
         return before, after
     before, _, after = whole.rpartition(" ")
     return (before, after) if before else (after, "")
-
-
-def gone(text: str | None, *, month_first: bool | None = None) -> bool:
-    """Say whether a cell of "Unsubscribed there" tells that the person has left: a word for it, or the date of it."""
-    if text is None:
-        return False
-    folded = columns.fold(text)
-    return folded in GONE or (folded not in STAYS and dates.moment(text, month_first=month_first) is not None)
 
 
 def tags(cell: str) -> list[str] | None:

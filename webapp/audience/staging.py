@@ -21,7 +21,7 @@ def name(import_id: int, run_no: int) -> str:
 COLUMNS = {
     "contacts": """line integer NOT NULL, external_id text, email text, email_norm text, first_name text, last_name text,
         language text, country text, company text, attributes jsonb NOT NULL, consent_at timestamptz,
-        opt_out boolean NOT NULL DEFAULT false, tags jsonb""",
+        added_at timestamptz, opt_out boolean DEFAULT false, left_at timestamptz, cause text, tags jsonb""",
     "suppression": "line integer NOT NULL, email_norm text NOT NULL, cause text NOT NULL, since timestamptz, note text",
 }
 

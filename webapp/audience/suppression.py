@@ -41,6 +41,7 @@ LIFTING: dict[str, LazyString] = {
 ON_REQUEST = "request"  # source of what a person has asked for
 MOST_AT_ONCE = 20_000  # typed or pasted; more come as a file
 _BATCH = 5_000
+LOCK = 7_362_013  # one merge at a time
 _APART = re.compile(r"[\s,;]+")
 
 
@@ -70,6 +71,26 @@ def suppress(emails: Iterable[str], *, cause: str, source: str, at: datetime, by
         {"cause": cause, "source": source, "at": at, "by": by.id if by else None, "keys": keys, "order": list(CAUSES)},
     )
     return sum(1 for row in rows if row.fresh)
+
+
+def merge(table: str, *, source: str, import_id: int, by_id: int | None, at: datetime) -> tuple[int, int]:
+    """Put the rows of a table (email_norm, cause, since, note) on the list; each address may stand in it once.
+
+    Return how many are new there, and how many have a stronger cause now.
+    """
+    db.session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    query = text(f"""WITH done AS (
+        INSERT INTO suppression AS s (email_norm, cause, source, note, created_at, created_by_id, import_id)
+        SELECT email_norm, cause, :source, coalesce(note, ''), least(since, :at), :by_id, :import_id FROM {table}
+        ORDER BY email_norm
+        ON CONFLICT (email_norm) DO UPDATE SET cause = excluded.cause, source = excluded.source, note = excluded.note,
+            created_at = excluded.created_at, created_by_id = excluded.created_by_id, import_id = NULL
+        WHERE array_position(CAST(:causes AS text[]), s.cause) > array_position(CAST(:causes AS text[]), excluded.cause)
+        RETURNING (xmax = 0) AS fresh)
+    SELECT count(*) FILTER (WHERE fresh) AS new, count(*) FILTER (WHERE NOT fresh) AS stronger FROM done""")
+    values = {"source": source, "at": at, "by_id": by_id, "import_id": import_id, "causes": list(CAUSES)}
+    done = db.session.execute(query, values).one()
+    return done.new, done.stronger
 
 
 def add(given: str, *, reason: str, by: User, at: datetime) -> Added:

@@ -57,7 +57,7 @@ def run(import_id: int, *, at: datetime) -> bool:
 def _take_back(found: Import) -> dict[str, int]:
     _run("SELECT pg_advisory_xact_lock(:lock)", lock=LOCK)
     _run(f"SET LOCAL work_mem = '{MEMORY}'")
-    told = _leave(found) | {"restored": _restore(found)}
+    told = _leave(found) | {"restored": _restore(found), "unblocked": blocklist.undo(found.id)}
     told["removed"] = _remove(found)
     forget(found.id)
     return told
@@ -140,7 +140,6 @@ def _remove(found: Import) -> int:
     ]
     untouched = (
         Contact.import_id == found.id,
-        Contact.created_at == found.merged_at,
         Contact.updated_at == found.merged_at,
         *(~one for one in mentioned),
         ~history.was_met(Contact.id),

@@ -1,10 +1,11 @@
-"""Uploaded files that are packed: gzip, or a zip with one file in it. What would unpack to far too much is refused."""
+"""Uploaded files that are packed: gzip, or a zip with one file in it, or with one for each status. What would unpack to far too much is refused."""
 
 import zipfile
 import zlib
 from collections.abc import Iterator
 from typing import IO
 
+from webapp.audience import statusfiles
 from webapp.errors import Invalid
 from webapp.words import _l
 
@@ -55,22 +56,28 @@ def _unpacker() -> "zlib._Decompress":
 
 def _unzip(file: IO[bytes], size: int) -> Iterator[bytes]:
     try:
-        with zipfile.ZipFile(file) as packed, packed.open(_only_file(packed)) as one:
-            yield from iter(lambda: one.read(size), b"")
+        with zipfile.ZipFile(file) as packed:
+            files = _files(packed)
+            if all(statusfiles.status_of(one.filename) for one in files):
+                yield from statusfiles.together(packed, files, size)
+                return
+            with packed.open(files[0]) as one:
+                yield from iter(lambda: one.read(size), b"")
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
         raise Invalid(_BROKEN, field="file") from None
 
 
-def _only_file(packed: zipfile.ZipFile) -> zipfile.ZipInfo:
+def _files(packed: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """Return the one file, or those of which each says by its name what the people in it are."""
     if any(name in _SPREADSHEETS for name in packed.namelist()):
         message = _l("This is a spreadsheet. Open it and save it as CSV, then upload that file.")
         raise Invalid(message, field="file")
     files = [one for one in packed.infolist() if not one.is_dir() and not one.filename.startswith(("__MACOSX/", "."))]
-    if len(files) != 1:
+    if len(files) != 1 and not (files and all(statusfiles.status_of(one.filename) for one in files)):
         raise Invalid(_l("A zip file must hold one CSV file. Unpack it and upload each of them."), field="file")
-    if files[0].flag_bits & 1:
+    if any(one.flag_bits & 1 for one in files):
         raise Invalid(_l("This zip file needs a password. Unpack it, then upload the CSV file in it."), field="file")
-    return files[0]
+    return files
 
 
 def _bounded(found: Iterator[bytes], *, packed: IO[bytes]) -> Iterator[bytes]:

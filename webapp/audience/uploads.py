@@ -10,9 +10,10 @@ from typing import IO
 from sqlalchemy import insert, select
 
 from webapp.accounts.models import User
-from webapp.audience import blocklist, columns, dates, unpacking
+from webapp.audience import blocklist, columns, dates, statusfiles, unpacking
 from webapp.audience.beside import without_heading
 from webapp.audience.csvfile import ENCODINGS, SEPARATORS, Block, Encodings, blocks_of, guess, lines_of, rows_of
+from webapp.audience.folding import fold
 from webapp.audience.models import Attribute, Import, ImportPart
 from webapp.audience.rows import MAX_COLUMNS, clean
 from webapp.db import db, driver
@@ -82,8 +83,15 @@ def understand(found: Import) -> None:
     found.mapping = {
         "fields": _still_there(known.mapping["fields"]) if known else _guess(found.kind, names, seen.rows),
         "remembered": known.id if known else None,
+        "says": _says(found),
         "month_first": dates.month_comes_first(cell for row in seen.rows for cell in row),
     }
+
+
+def _says(found: Import) -> str:
+    """Return what the name of the file says against subscribing its people, "" for nothing."""
+    status = statusfiles.status_of(found.filename) if found.kind == "contacts" else ""
+    return "" if status == "subscribed" else status
 
 
 def _guess(kind: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -93,9 +101,7 @@ def _guess(kind: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> li
 def _attributes() -> dict[str, str]:
     """Return the attributes that are defined, each under its folded name and its folded label."""
     rows = db.session.execute(select(Attribute.name, Attribute.label)).all()
-    return {
-        columns.fold(word): row.name for word_of in ("label", "name") for row in rows if (word := getattr(row, word_of))
-    }
+    return {fold(word): row.name for word_of in ("label", "name") for row in rows if (word := getattr(row, word_of))}
 
 
 def _still_there(fields: Sequence[str]) -> list[str]:
