@@ -137,3 +137,19 @@ def test_a_postgresql_that_hangs_while_it_recovers_is_ended_and_takes_connection
     again = postgres.start(data, sockets, test=True)
     assert not recovery.refuses(sockets)
     again.stop()
+
+
+def test_a_server_does_not_start_again_within_itself_when_one_of_its_processes_is_killed(tmp_path):
+    """There it could hang; its supervisor starts it."""
+    data, sockets = tmp_path / "postgres", socket_folder(tmp_path)
+    postgres.start(data, sockets, test=True).stop()
+    words = postgres.make_ready(data, sockets, parent=os.getpid())
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            wait_until(lambda: postgres.answers(sockets))
+            connection = postgres.connect(sockets, "postgres")
+            os.kill(connection.info.backend_pid, signal.SIGKILL)
+            server.wait(timeout=60)
+            connection.close()
+        finally:
+            server.kill()

@@ -45,6 +45,7 @@ FOR_TESTS = {
     "shared_buffers": "128MB",
     "max_wal_size": "1GB",
     "autovacuum_naptime": "10min",
+    "restart_after_crash": "on",  # nobody else would start it
 }
 
 
@@ -184,6 +185,8 @@ def command(data: Path, sockets: Path, *, test: bool = False) -> list[str]:
         "unix_socket_permissions": "0700",
         "shared_buffers": "512MB" if plenty else "128MB",
         "effective_cache_size": "1536MB" if plenty else "512MB",
+        # The supervisor starts it anew: a server that starts again within itself may hang for ever (see recovery.py).
+        "restart_after_crash": "off",
         **THROUGHPUT,
         **(FOR_TESTS if test else {}),
     }

@@ -1,7 +1,9 @@
 """An embedded PostgreSQL that hangs: found by its standing still, and ended, so that the supervisor starts it anew.
 
-A disk that is full while PostgreSQL recovers from a crash can leave it (18.4) refusing everybody for ever, also when there
-is room again: its startup process waits as it exits, and the postmaster waits for that. The supervisor sees a living process.
+Seen with 18.4: one of its processes dies, it starts again within itself, and its recovery fails right as it begins, as the disk is full.
+The postmaster may hear of that before it hears that recovery began. It then takes the failure for a part of the crash that it is seeing
+to already, and waits for ever, also when there is room again, and refuses everybody. So it is told not to start again within itself
+(`restart_after_crash` in postgres.py), which leaves this to the supervisor; the watch is there for whatever else may hang.
 """
 
 import contextlib
