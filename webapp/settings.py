@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 LANGUAGES = ("en", "nb", "sv", "nl")
 REMEMBERED = "local.env"  # what one-machine mode chose (addresses, ports), so that commands by hand find it
@@ -107,6 +108,13 @@ def _optional_address(value: str) -> str:
     return _address(value) if value else ""
 
 
+def _timezone(value: str) -> str:
+    try:
+        return ZoneInfo(value).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise _WrongError("a time zone such as Europe/Oslo or UTC") from None
+
+
 def _optional_domain(value: str) -> str:
     if value and not re.fullmatch(r"(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]+", value):
         raise _WrongError("a domain such as bounces.example.org")
@@ -184,6 +192,11 @@ class Settings:
         "Port of the built-in catch-all relay on 127.0.0.1; 0 for none. `make run` chooses a free one and keeps it.",
         _number(0, 65535),
         "0",
+    )
+    timezone: str = _setting(
+        "By whose clocks days are counted where it is nobody's own day: those of a warm-up. The same on every machine.",
+        _timezone,
+        "Europe/Oslo",
     )
     session_hours: int = _setting("Hours without use after which a sign-in ends.", _number(1, 720), "12")
     trusted_hosts: tuple[str, ...] = _setting(

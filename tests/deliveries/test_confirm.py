@@ -1,12 +1,10 @@
-from datetime import timedelta
-
 import pytest
 
 from tests.fixtures import T0
 from webapp.accounts.models import Folder, Notice
 from webapp.audience.models import ListMember
 from webapp.db import db, transaction
-from webapp.deliveries import approval, confirm, control, copies, ledger, moves, preparation
+from webapp.deliveries import approval, confirm, control, copies, ledger, preparation
 from webapp.deliveries.editing_guard import changed
 from webapp.deliveries.models import Chunk, Message, Move
 from webapp.deliveries.states import Outcome
@@ -175,13 +173,3 @@ def test_a_deleted_draft_takes_what_was_prepared_with_it(ready, people):
 def test_what_has_been_sent_is_never_deleted(sending, people):
     with pytest.raises(Conflict), transaction():
         copies.delete_draft(sending.id, by=people.marketer)
-
-
-def test_how_long_it_takes_is_told_from_the_last_delivery_and_the_limit_of_the_relay(sending, people):
-    assert confirm.expected_seconds(1000, limit=None) is None
-    assert confirm.expected_seconds(1000, limit=10) == 100
-    with transaction():
-        ledger.shift(sending.id, at=T0, waiting=-250, sent=250)
-        moves.move(sending.id, "all accounted for", at=T0, by=None, finished_at=T0 + timedelta(seconds=5))
-    assert confirm.expected_seconds(1000, limit=None) == 20
-    assert confirm.expected_seconds(1000, limit=10) == 100

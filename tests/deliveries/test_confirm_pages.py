@@ -14,6 +14,7 @@ from webapp.deliveries import confirm, facts, preparation, preparation_run, sche
 from webapp.deliveries.editing_guard import changed
 from webapp.deliveries.prepare_views import moved
 from webapp.deliveries.quiet import QuietHours
+from webapp.mail.models import SenderPlan
 from webapp.web.i18n import Lens
 
 URL = "/deliveries/{}"
@@ -282,3 +283,13 @@ def test_a_delivery_that_waits_for_the_morning_says_so(ready, as_role):
     page = text(supervisor.get(URL.format(ready.id)))
     assert "Quiet hours: goes on at" in page
     assert "Do not keep to quiet hours" in page
+
+
+def test_a_delivery_that_takes_days_for_a_new_sender_says_so_before_it_is_confirmed(ready, as_role):
+    browser, url = as_role("Delivery supervisor"), URL.format(ready.id) + "/confirm"
+    assert "new sender" not in text(browser.get(url))
+    with transaction():
+        db.session.add(SenderPlan(domain="fjellheim.example", plan=[100, 120]))
+    for page in (text(browser.get(url)), text(browser.get(url + "/send"))):
+        assert "It takes 3 days" in page
+        assert "fjellheim.example is a new sender and is being warmed up" in page

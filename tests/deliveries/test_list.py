@@ -158,10 +158,6 @@ def test_a_rate_is_taken_over_the_last_sixty_seconds(counted, rate):
     assert pace.rate(ticks(*counted), at=T0) == pytest.approx(rate)
 
 
-def test_nobody_knows_the_time_left_while_nothing_goes():
-    assert pace.time_left(10, rate=0) is None
-
-
 def test_the_mark_changes_when_a_delivery_changes_its_state(make_delivery):
     delivery = make_delivery()
     before = listing.mark(folders=None)

@@ -3,6 +3,7 @@ from datetime import timedelta
 import pytest
 
 from tests.fixtures import T0
+from webapp.deliveries.forecast import Forecast, Going
 from webapp.deliveries.ledger import TICK, Ledger
 from webapp.deliveries.pace import rate
 from webapp.insight.kpis import Of, figures, pace
@@ -57,17 +58,13 @@ def test_in_the_first_seconds_the_rate_is_scaled_up():
 
 def test_the_pace_tells_when_it_will_be_done():
     at = T0 + 5 * MINUTE
-    found = pace(LEDGER, rate=100.0, started_at=T0, ended_at=None, at=at)
+    going = Going(100.0, Forecast(at, at + 2 * MINUTE))
+    found = pace(LEDGER, going=going, started_at=T0, ended_at=None, at=at)
     assert (found.per_minute, found.left, found.done_at) == (100, 2 * MINUTE, at + 2 * MINUTE)
 
 
-def test_while_only_retries_remain_nobody_pretends_to_know_the_time_left():
-    ledger = Ledger(targeted=10, sent=8, retrying=2)
-    assert pace(ledger, rate=100.0, started_at=T0, ended_at=None, at=T0 + MINUTE).left is None
-
-
 def test_while_nothing_moves_there_is_no_time_left_to_tell():
-    found = pace(LEDGER, rate=None, started_at=T0, ended_at=None, at=T0 + 10 * MINUTE)
+    found = pace(LEDGER, going=Going(), started_at=T0, ended_at=None, at=T0 + 10 * MINUTE)
     assert (found.per_minute, found.left, found.elapsed) == (0, None, 10 * MINUTE)
-    ended = pace(LEDGER, rate=None, started_at=T0, ended_at=T0 + 7 * MINUTE, at=T0 + 99 * MINUTE)
+    ended = pace(LEDGER, going=Going(), started_at=T0, ended_at=T0 + 7 * MINUTE, at=T0 + 99 * MINUTE)
     assert (ended.per_minute, ended.elapsed) == (100, 7 * MINUTE)

@@ -6,8 +6,9 @@ from tests.fixtures import T0
 from tests.insight.test_overview import words
 from webapp import clock
 from webapp.db import db, transaction
-from webapp.deliveries import quiet
-from webapp.mail.models import Relay
+from webapp.deliveries import ledger, quiet
+from webapp.mail import warmup
+from webapp.mail.models import Relay, SenderPlan
 from webapp.sending import slowing
 
 
@@ -19,6 +20,14 @@ def put_back(delivery, domain, *, seqs):
         """),
         {"delivery": delivery.id, "seqs": seqs, "until": T0, "domain": domain},
     )
+
+
+def under_way(make_sent, **columns):
+    """Two of ten messages are sent, in ten seconds."""
+    delivery = make_sent(state="sending", **columns)
+    with transaction():
+        ledger.shift(delivery.id, at=T0, waiting=8, sent=-8)
+    return delivery
 
 
 def a_relay():
@@ -44,24 +53,39 @@ def test_domains_that_take_their_time_are_shown_with_how_many_wait_and_why(as_ro
 
 
 def test_a_delivery_that_waits_for_tomorrow_says_so(as_role, make_sent):
-    delivery = make_sent(state="sending", waits_until=clock.now() + timedelta(hours=5))
+    delivery = under_way(make_sent, waits_until=clock.now() + timedelta(hours=5))
     page = words(as_role("Manager").get(f"/deliveries/{delivery.id}"))
     assert "Waits until" in page
-    assert "has had its messages of today" in page
-    assert "left, while it waits" in page
-    assert "done at about" not in page
+    assert "The messages of today have gone out" in page
+    assert "done at about" in page
     assert "Domains that take their time" not in page
 
 
-def test_a_delivery_that_quiet_hours_keep_back_tells_no_time_left(as_role, make_sent, make_user):
-    delivery = make_sent(state="sending")
+def test_why_a_new_sender_takes_days_is_told_with_what_is_used_and_when_it_is_done(as_role, make_sent):
+    delivery, at = under_way(make_sent), clock.now()
+    with transaction():
+        ledger.shift(delivery.id, at=at, waiting=-1, sent=1)
+        sender = SenderPlan(domain="fjellheim.example", plan=[3, 5])
+        relay = a_relay()
+        relay.plan = [9]
+        db.session.add(sender)
+        db.session.flush()
+        warmup.grant(warmup.limited([sender], at=at), wanted=2, at=at)
+    page = words(as_role("Manager").get(f"/deliveries/{delivery.id}"))
+    assert "days more" in page
+    assert "The sending domain fjellheim.example is being warmed up: 2 of its 3 messages of today are used." in page
+    assert "The relay “Own server” is being warmed up: 0 of its 9 messages of today are used." in page
+    assert "The last messages leave at about" in page
+
+
+def test_a_delivery_that_quiet_hours_keep_back_counts_them_into_the_time_left(as_role, make_sent, make_user):
+    delivery = under_way(make_sent)
     now = clock.now()
     begins, ends = ((now + timedelta(minutes=minutes)).time().replace(microsecond=0) for minutes in (-30, 30))
     quiet.keep(begins=begins, ends=ends, timezone="UTC", by=make_user("Administrator", email="night@example.com"))
     page = words(as_role("Manager").get(f"/deliveries/{delivery.id}"))
     assert "Quiet hours: goes on at" in page
-    assert "left, while it waits" in page
-    assert "done at about" not in page
+    assert "done at about" in page
 
 
 def test_a_pause_says_what_to_do(as_role, make_sent):

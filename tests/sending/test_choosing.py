@@ -6,8 +6,9 @@ import pytest
 from tests.fixtures import T0
 from webapp.db import db, transaction
 from webapp.deliveries import ledger
+from webapp.mail import warmup
 from webapp.mail.models import Relay
-from webapp.sending import choosing, relays, seats, shares, warmup
+from webapp.sending import choosing, relays, seats, shares
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def test_a_relay_that_has_had_its_day_leaves_the_rest_to_those_it_shares_with_bu
     relay("Spare", takes_over=True)
     delivery = make_delivery(relay_id=None)
     with transaction():
-        warmup.grant(new, wanted=10, at=T0)
+        warmup.grant(warmup.limited([new], at=T0), wanted=10, at=T0)
     assert chosen(delivery) == "New"  # and waits until tomorrow
     relay("Old", weight=1)
     assert {chosen(delivery) for _ in range(20)} == {"Old"}

@@ -7,11 +7,12 @@ from tests.mail.desks import good
 from tests.mail.servers import ScriptedServer
 from tests.sending.orders import make_order
 from tests.sending.zones import Zone
+from webapp import clock
 from webapp.accounts.models import AuditEntry
 from webapp.db import db, transaction
 from webapp.deliveries.models import Delivery, Proof
 from webapp.errors import Conflict, Invalid, NotAllowed
-from webapp.mail import dkim, resolver
+from webapp.mail import dkim, resolver, warmup
 from webapp.mail.dkim import Algorithm
 from webapp.mail.models import DkimKey, DomainCheck, Relay
 from webapp.sending import domains, letters, work
@@ -164,6 +165,35 @@ def test_what_is_not_in_order_is_kept_for_the_rule_and_a_silent_dns_leaves_the_l
 
 def _no_dns():
     raise resolver.NoDns("no name server is set up")
+
+
+def test_a_domain_is_warmed_up_by_a_plan_and_the_page_tells_what_went_today(admin, person):
+    url = f"/settings/domains/{DOMAIN}"
+    assert admin.post(f"{url}/plan", data={"plan": "500, 1 000"}).status_code == 303
+    page = admin.get(url).text
+    assert "0 of 500 messages today" in page
+    assert 'value="500, 1000"' in page
+    with transaction():
+        tops = warmup.limited([warmup.of_domain(DOMAIN)], at=clock.now())
+        warmup.grant(tops, wanted=20, at=clock.now())
+    assert "20 of 500 messages today" in admin.get(url).text
+    assert "20 of 500 messages today" in admin.get("/settings/domains").text
+    admin.post(f"{url}/plan", data={"plan": "50"})
+    assert warmup.of_domain(DOMAIN).plan_from is not None
+    admin.post(f"{url}/plan", data={"plan": "50", "begin_again": "y"})
+    assert warmup.of_domain(DOMAIN).plan_from is None
+    wrong = admin.post(f"{url}/plan", data={"plan": "some"})
+    assert (wrong.status_code, 'value="some"' in wrong.text) == (422, True)
+    admin.post(f"{url}/plan", data={"plan": ""})
+    assert warmup.of_domain(DOMAIN) is None
+    assert {entry.action for entry in db.session.query(AuditEntry)} == {"domain-plan-changed"}
+
+
+def test_a_new_plan_frees_what_waits_for_the_next_day(admin, make_delivery):
+    delivery = make_delivery(state="sending", waits_until=clock.now())
+    admin.post(f"/settings/domains/{DOMAIN}/plan", data={"plan": "900"})
+    db.session.expire_all()
+    assert db.session.get(Delivery, delivery.id).waits_until is None
 
 
 def test_a_machine_without_dns_is_told_in_words(admin, monkeypatch):

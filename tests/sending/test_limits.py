@@ -8,9 +8,10 @@ from tests.sending.orders import check_balance, make_order
 from webapp import ids
 from webapp.db import db, transaction
 from webapp.deliveries.models import Delivery
+from webapp.mail import warmup
 from webapp.mail.models import Relay
 from webapp.mail.replies import Kind
-from webapp.sending import claims, postponed, slowing, warmup
+from webapp.sending import claims, postponed, slowing
 from webapp.sending.limits import Limits, asks_for_less
 from webapp.sending.pacing import Answers, Pacer
 
@@ -181,4 +182,4 @@ def test_a_run_gives_back_what_it_was_granted_and_did_not_use(database):
     look(limits)
     with transaction():
         limits.end(at=T0)
-    assert warmup.used(limits.relay_id, at=T0) == 0
+    assert warmup.used(db.session.get(Relay, limits.relay_id), at=T0) == 0

@@ -6,8 +6,9 @@ from tests.mail.servers import ScriptedServer
 from webapp import clock
 from webapp.db import db, transaction
 from webapp.errors import Conflict
+from webapp.mail import warmup, ways
 from webapp.mail.models import Relay
-from webapp.sending import choosing, grants, relays, warmup
+from webapp.sending import choosing, grants, relays
 
 PAUSES = {"pause_refusals": "25", "pause_bounces": "15", "pause_complaints": "3"}
 FORM = {
@@ -39,7 +40,7 @@ def test_a_relay_is_added_and_its_password_kept_encrypted(admin):
     relay = only()
     assert b"secret" not in relay.password
     assert relays.password_of(relay) == "a secret word"
-    assert relays.default_relay() is relay
+    assert ways.default_relay() is relay
     assert "a secret word" not in admin.get(f"/settings/relays/{relay.id}").text
     assert "smtp.example.org" in admin.get("/settings/relays").text
 
@@ -189,7 +190,7 @@ def test_a_warm_up_is_planned_by_day_and_begun_again(admin):
     admin.post("/settings/relays/new", data={**FORM, "plan": "500, 1 000,2000"})
     assert only().plan == [500, 1000, 2000]
     with transaction():
-        warmup.grant(only(), wanted=20, at=clock.now())
+        warmup.grant(warmup.limited([only()], at=clock.now()), wanted=20, at=clock.now())
     assert only().plan_from is not None
     assert "Warm-up: 20 of 500 today" in admin.get("/settings/relays").text
     admin.post(f"/settings/relays/{only().id}", data={**FORM, "plan": "500, 1000"})

@@ -15,7 +15,7 @@ from webapp.db import db, transaction
 from webapp.deliveries import ledger, reasons
 from webapp.deliveries.models import Delivery, Event
 from webapp.mail.models import Relay
-from webapp.sending import events, postponed, slowing, troubles, warmup, work
+from webapp.sending import events, postponed, slowing, troubles, work
 from webapp.sending.run import Run, Terms
 
 DAY = timedelta(days=1)
@@ -224,21 +224,6 @@ def test_when_no_relay_is_left_it_pauses_with_the_reason(go):
     assert go(order) == "switched"
     assert go(order) == "trouble"
     assert has_paused(order, "relay_unreachable", 20)
-
-
-def test_a_warm_up_sends_what_the_day_allows_and_the_rest_on_the_next_days(go):
-    with ScriptedServer(good("PIPELINING")) as server:
-        order = make_order(40, port=server.port, plan=[10, 15])
-        assert go(order) == "tomorrow"
-        assert check_balance(order).sent == 10
-        assert delivery_of(order).waits_until == warmup.tomorrow(T0)
-        assert noted(order, "relay_day_used") == [{"relay": "A relay", "count": 10}]
-        assert go(order) == "nothing"
-        assert go(order, at=T0 + DAY) == "tomorrow"
-        assert check_balance(order).sent == 25
-        assert go(order, at=T0 + 2 * DAY) == "dry"
-    assert check_balance(order).sent == 40
-    assert delivery_of(order).state == "finished"
 
 
 def test_a_domain_that_asks_for_less_is_slowed_while_others_go_on(go):

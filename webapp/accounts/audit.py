@@ -75,6 +75,7 @@ ACTIONS: dict[str, Any] = {
     "suppression-removed": _l("Removed from the suppression list"),
     "quarantine-released": _l("Let an address out of the quarantine"),
     "relay-changed": _l("Changed a relay"),
+    "domain-plan-changed": _l("Changed the warm-up of a sending domain"),
     "limit-changed": _l("Changed a limit by domain"),
     "limit-removed": _l("Removed a limit by domain"),
     "quiet-hours-changed": _l("Changed the quiet hours"),

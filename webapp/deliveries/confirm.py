@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 
 from sqlalchemy import func, select
 
@@ -13,7 +14,9 @@ from webapp.content.findings import Finding
 from webapp.db import db
 from webapp.deliveries import approval, facts, moves
 from webapp.deliveries.access import get_delivery
-from webapp.deliveries.models import Counter, Delivery, Preparation
+from webapp.deliveries.forecast import Forecast, Outlook
+from webapp.deliveries.ledger import TICK
+from webapp.deliveries.models import Counter, Delivery, Preparation, Tick
 from webapp.deliveries.states import State
 from webapp.deliveries.steps import field_href
 from webapp.errors import Conflict
@@ -115,19 +118,25 @@ def checked(delivery_id: int, *, by: User, count: int, fingerprint: str) -> Deli
     return delivery
 
 
-def expected_seconds(messages: int, *, limit: int | None) -> float | None:
-    """Estimate how long sending takes, from the last delivery that finished and the relay's limit (messages a second)."""
+def expected(delivery: Delivery, *, messages: int, at: datetime) -> Forecast | None:
+    """Reckon when messages leave, from how fast the last delivery that finished went; None where nothing is known of it."""
+    begins = max(delivery.scheduled_at or at, at)
+    return Outlook(at=at).of(delivery, messages=messages, per_second=_usual_rate() or inf, begins=begins)
+
+
+def _usual_rate() -> float | None:
+    """Return messages a second of the last delivery that finished, in the time in which messages of it went."""
     took = func.extract("epoch", Delivery.finished_at - Delivery.started_at)
+    went = select(func.count() * TICK.total_seconds()).where(Tick.delivery_id == Delivery.id, Tick.sent > 0)
     last = (
-        select(Counter.sent / func.greatest(took, 1))
+        select(Counter.sent / func.greatest(func.least(took, went.scalar_subquery()), 1))
         .join(Delivery, Delivery.id == Counter.delivery_id)
         .where(Delivery.state == State.FINISHED, Counter.sent > 0)
         .order_by(Delivery.finished_at.desc())
         .limit(1)
     )
     measured = db.session.scalar(last)
-    rates = [float(rate) for rate in (measured, limit) if rate]
-    return messages / min(rates) if rates and messages else None
+    return float(measured) if measured else None
 
 
 def who_may_confirm(delivery: Delivery) -> Sequence[User]:

@@ -50,9 +50,7 @@ def page_context(delivery: Delivery) -> dict[str, Any]:
         "warnings": confirm.warnings(delivery),
         "ledger": ledger.read(delivery.id),
         "relay": relay,
-        "takes": confirm.expected_seconds(prepared.to_deliver or 0, limit=relay.per_second)
-        if prepared and relay
-        else None,
+        "takes": confirm.expected(delivery, messages=prepared.to_deliver or 0, at=clock.now()) if prepared else None,
         "quiet": None if delivery.ignores_quiet else quiet.hours(),
         "quiet_until": quiet.holds_until(delivery, at=delivery.scheduled_at or clock.now()),
         "any_quiet": quiet.hours() is not None,

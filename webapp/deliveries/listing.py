@@ -10,7 +10,8 @@ from sqlalchemy.orm import joinedload, lazyload
 
 from webapp.accounts.models import Folder, User
 from webapp.db import db
-from webapp.deliveries import ledger, pace, quiet
+from webapp.deliveries import forecast, ledger
+from webapp.deliveries.forecast import Going
 from webapp.deliveries.ledger import Ledger
 from webapp.deliveries.models import Approval, Counter, Delivery, Preparation
 from webapp.deliveries.reasons import words
@@ -219,16 +220,27 @@ def _query() -> Select[Any]:
 
 def _rows(query: Select[Any], at: datetime) -> list[Row]:
     found = db.session.execute(query).unique().all()
-    sending = [one[0] for one in found if one[0].state == State.SENDING and not one[0].waits(at)]
-    held = quiet.now_until(at=at) is not None if sending else False
-    going = pace.rates([one.id for one in sending if not held or one.ignores_quiet], at=at)
-    return [_row(one[0], one[1], asks=one[2], counted=one[3:], rate=going.get(one[0].id, 0.0)) for one in found]
+    books = {one[0].id: Ledger(*(value or 0 for value in one[3:])) for one in found}
+    sending = [one[0] for one in found if one[0].state == State.SENDING]
+    going = forecast.going({one: books[one.id].waiting + books[one.id].sending for one in sending}, at=at)
+    rows = []
+    for delivery, preparation, asks, *_ in found:
+        how = going.get(delivery.id, Going())
+        rows.append(
+            _row(delivery, preparation, asks=asks, account=books[delivery.id], rate=how.rate, left=how.left(at=at))
+        )
+    return rows
 
 
 def _row(
-    delivery: Delivery, preparation: Preparation | None, *, asks: bool, counted: Sequence[int | None], rate: float
+    delivery: Delivery,
+    preparation: Preparation | None,
+    *,
+    asks: bool,
+    account: Ledger,
+    rate: float,
+    left: timedelta | None,
 ) -> Row:
-    account = Ledger(*(value or 0 for value in counted)) if counted[0] is not None else Ledger()
     prepared = (
         delivery.state not in {State.DRAFT, State.PREPARING, State.PREPARATION_FAILED} and preparation is not None
     )
@@ -241,9 +253,7 @@ def _row(
         owner=delivery.owner.name if delivery.owner else None,
         ledger=account,
         rate=rate,
-        left=pace.time_left(account.waiting + account.sending, rate=rate)
-        if account.waiting + account.sending
-        else None,
+        left=left,
         stage=_stage(preparation),
         prepared_at=preparation.finished_at if preparation else None,
         changed_at=delivery.updated_at,

@@ -61,7 +61,7 @@ class Delivery(Model):
     finished_at: Mapped[datetime | None]
     archived_at: Mapped[datetime | None]
     ignores_quiet: Mapped[bool] = mapped_column(default=False, server_default="false")  # goes out in quiet hours, too
-    waits_until: Mapped[datetime | None]  # the relay has had its messages of today
+    waits_until: Mapped[datetime | None]  # the relay or the sending domain has had its messages of today
     reach_settled_at: Mapped[datetime | None]  # when `Reach` was brought down to what was really sent
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]

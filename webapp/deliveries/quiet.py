@@ -4,12 +4,13 @@ They hold for all deliveries but those that are told not to keep to them. Proofs
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import CheckConstraint, delete, update
 from sqlalchemy.orm import Mapped, mapped_column
 
+from webapp import clock
 from webapp.accounts.models import User
 from webapp.accounts.rights import Right
 from webapp.db import Model, db
@@ -55,22 +56,20 @@ class Hours:
                 return end
         return None
 
+    def next_begin(self, at: datetime) -> datetime:
+        """Return when quiet hours begin next, after this moment."""
+        zone = ZoneInfo(self.timezone)
+        today = at.astimezone(zone).date()
+        begins = (_moment(today + days * _DAY, self.begins, zone, fold=0) for days in (0, 1, 2))
+        return next(begin for begin in begins if begin > at)
+
     def clock(self, at: datetime) -> str:
         """Show a moment as the clocks there do, with the place."""
         return f"{at.astimezone(ZoneInfo(self.timezone)):%H:%M} ({self.timezone.replace('_', ' ')})"
 
 
-def _moment(day: date, clock: time, zone: ZoneInfo, *, fold: int) -> datetime:
-    """Return when clocks show this time: of two such moments the first or second; if they jump over it, when they jump."""
-    wanted = datetime.combine(day, clock)
-    early, late = (wanted.replace(tzinfo=zone, fold=one).astimezone(UTC) for one in (1, 0))
-    if early <= late and late.astimezone(zone).replace(tzinfo=None) != wanted:
-        before = early.astimezone(zone).utcoffset()
-        while late - early > timedelta(seconds=1):
-            middle = early + (late - early) / 2
-            early, late = (middle, late) if middle.astimezone(zone).utcoffset() == before else (early, middle)
-        return late.replace(microsecond=0)
-    return wanted.replace(tzinfo=zone, fold=fold).astimezone(UTC)
+def _moment(day: date, shown: time, zone: ZoneInfo, *, fold: int) -> datetime:
+    return clock.when_shown(datetime.combine(day, shown), zone=zone, fold=fold)
 
 
 def hours() -> Hours | None:

@@ -8,8 +8,9 @@ from sqlalchemy import func, select
 
 from webapp.accounts.models import User
 from webapp.db import db
+from webapp.deliveries import forecast, quiet, reasons
 from webapp.deliveries import ledger as the_ledger
-from webapp.deliveries import pace, quiet, reasons
+from webapp.deliveries.forecast import Forecast, Going, Warming
 from webapp.deliveries.ledger import Ledger
 from webapp.deliveries.models import Delivery, Link, Move, Preparation
 from webapp.deliveries.states import FINAL, State
@@ -40,6 +41,8 @@ class Dashboard:
     at: datetime
     quiet_until: datetime | None = None  # quiet hours keep it back
     paused_by: str | None = None  # the name of the person who did
+    forecast: Forecast | None = None
+    warming: Sequence[Warming] = ()
 
     @property
     def ended(self) -> bool:
@@ -62,7 +65,7 @@ class Dashboard:
 
     @property
     def waits_until(self) -> datetime | None:
-        """When it goes on, if the relay has had its messages of today."""
+        """When it goes on, if the relay or the sending domain has had its messages of today."""
         return self.delivery.waits_until if self.delivery.waits(self.at) else None
 
 
@@ -74,14 +77,15 @@ def dashboard(delivery: Delivery, *, at: datetime) -> Dashboard:
     charted = _read(delivery.id, started=started, ended=ended, at=at, points=series.POINTS)
     sparks = _read(delivery.id, started=started, ended=ended, at=at, points=_SPARK_POINTS)
     held = quiet.holds_until(delivery, at=at) if delivery.state == State.SENDING else None
-    goes = delivery.state == State.SENDING and not delivery.waits(at) and held is None
+    waiting = {delivery: ledger.waiting + ledger.sending} if delivery.state == State.SENDING else {}
+    going = forecast.going(waiting, at=at).get(delivery.id, Going())
     return Dashboard(
         delivery=delivery,
         ledger=ledger,
         figures=kpis.figures(ledger, points=sparks.columns),
         pace=kpis.pace(
             ledger,
-            rate=pace.rates([delivery.id], at=at)[delivery.id] if goes else None,
+            going=going,
             started_at=delivery.started_at,
             ended_at=ended,
             at=at,
@@ -93,6 +97,8 @@ def dashboard(delivery: Delivery, *, at: datetime) -> Dashboard:
         at=at,
         quiet_until=held,
         paused_by=_paused_by(delivery),
+        forecast=going.forecast,
+        warming=forecast.warming(delivery, at=at) if delivery.state in {State.SENDING, State.PAUSED} else (),
     )
 
 

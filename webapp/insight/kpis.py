@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from webapp.deliveries.forecast import Going
 from webapp.deliveries.ledger import Ledger
-from webapp.deliveries.pace import time_left
 
 
 class Of(StrEnum):
@@ -96,18 +96,12 @@ class Pace:
     done_at: datetime | None
 
 
-def pace(
-    ledger: Ledger, *, rate: float | None, started_at: datetime | None, ended_at: datetime | None, at: datetime
-) -> Pace:
-    """Return the pace; `rate` is messages a minute, None while nothing goes out. Of an ended delivery it is the average.
-
-    What waits to be tried again is not hurried by any rate: when only that remains, nobody knows how long it takes.
-    """
+def pace(ledger: Ledger, *, going: Going, started_at: datetime | None, ended_at: datetime | None, at: datetime) -> Pace:
+    """Return the pace; `going` tells how it goes and will go on. Of an ended delivery the rate is the average."""
     if started_at is None:
         return Pace(0, timedelta(0), None, None)
     elapsed = max((ended_at or at) - started_at, timedelta(0))
-    if rate is None:
-        average = ledger.attempted / max(elapsed / timedelta(minutes=1), 1 / 60) if ended_at else 0
-        return Pace(round(average), elapsed, None, None)
-    left = time_left(ledger.waiting + ledger.sending, rate=rate) if ledger.waiting + ledger.sending else None
-    return Pace(round(rate), elapsed, left, None if left is None else at + left)
+    if ended_at:
+        return Pace(round(ledger.attempted / max(elapsed / timedelta(minutes=1), 1 / 60)), elapsed, None, None)
+    left = going.left(at=at)
+    return Pace(round(going.rate), elapsed, left, None if left is None else at + left)

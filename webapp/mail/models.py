@@ -1,13 +1,13 @@
-"""Relays, the SMTP servers that messages are handed to, and the keys that messages are signed with."""
+"""Relays, the SMTP servers that messages are handed to; sending domains, their keys and their warm-up."""
 
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, Integer, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.db import Id, Model, Small
+from webapp.db import Big, Id, Model, Small
 
 
 class Relay(Model):
@@ -49,6 +49,36 @@ class Relay(Model):
     trouble_text: Mapped[str] = mapped_column(default="", server_default="")
     troubled_until: Mapped[datetime | None]
     created_at: Mapped[datetime]
+
+
+class RelayDay(Model):
+    """How many messages a relay was given, or has promised to be given, on a day by the clocks of TIMEZONE."""
+
+    __tablename__ = "relay_day"
+
+    relay_id: Mapped[Big] = mapped_column(ForeignKey("relay.id", ondelete="CASCADE"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    used: Mapped[int] = mapped_column(default=0, server_default="0")
+
+
+class SenderPlan(Model):
+    """The warm-up of a sending domain, over whatever relays its mail goes: as `Relay.plan`."""
+
+    __tablename__ = "sender_plan"
+
+    domain: Mapped[str] = mapped_column(primary_key=True)  # as DNS has it
+    plan: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+    plan_from: Mapped[date | None]
+
+
+class SenderDay(Model):
+    """How many messages from a domain were let go, or promised to be, on a day: as `RelayDay`."""
+
+    __tablename__ = "sender_day"
+
+    domain: Mapped[str] = mapped_column(ForeignKey("sender_plan.domain", ondelete="CASCADE"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    used: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class DomainCheck(Model):

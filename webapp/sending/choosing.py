@@ -14,9 +14,9 @@ from webapp.db import db
 from webapp.deliveries import ledger
 from webapp.deliveries.models import Delivery
 from webapp.events import announce
+from webapp.mail import warmup, ways
 from webapp.mail.models import Relay
-from webapp.sending import seats, shares, warmup
-from webapp.sending.relays import default_relay
+from webapp.sending import seats, shares
 
 #: How long a relay that failed is left aside.
 ASIDE = timedelta(minutes=5)
@@ -45,18 +45,12 @@ def sharing(delivery: Delivery, *, at: datetime) -> list[Relay]:
 
 def weights(relays: Sequence[Relay]) -> dict[int, int]:
     """Return the part of each relay in what they share."""
-    return {relay.id: max(1, relay.weight) for relay in relays}
+    return {relay.id: ways.weight(relay) for relay in relays}
 
 
 def preferred(delivery: Delivery) -> list[Relay]:
-    """Return the active relays a delivery is meant for: the one it names, else those with a weight, else the default."""
-    if delivery.relay_id is not None:
-        named = db.session.get(Relay, delivery.relay_id, populate_existing=True)
-        return [named] if named is not None and named.active else []
-    query = select(Relay).where(Relay.active, Relay.weight > 0).order_by(Relay.id)
-    shared = list(db.session.scalars(query.execution_options(populate_existing=True)))
-    default = default_relay()
-    return shared or ([default] if default is not None else [])
+    """Return the active relays a delivery is meant for."""
+    return ways.meant_for(delivery.relay_id)
 
 
 def in_turn(own: Sequence[Relay], *, at: datetime) -> list[Relay]:
@@ -77,8 +71,7 @@ def is_sound(relay: Relay, *, at: datetime) -> bool:
 
 def has_room(relay: Relay, *, at: datetime) -> bool:
     """Whether a relay that is being warmed up takes more today."""
-    top = warmup.ceiling(relay, at=at)
-    return top is None or warmup.used(relay.id, at=at) < top
+    return warmup.left(relay, at=at) != 0
 
 
 def fail(relay_id: int, *, trouble: str, text: str, at: datetime) -> bool:

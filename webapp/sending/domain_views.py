@@ -9,12 +9,12 @@ from webapp import clock
 from webapp.accounts import audit
 from webapp.accounts.rights import Right
 from webapp.errors import Invalid, NotFound
-from webapp.mail import resolver
+from webapp.mail import resolver, warmup
 from webapp.mail.dkim import Algorithm
 from webapp.mail.resolver import NoDns
 from webapp.sending import dns_checks, domains, relays
 from webapp.sending.dns_checks import Finding, Level
-from webapp.sending.forms import DomainForm
+from webapp.sending.forms import DomainForm, DomainPlanForm
 from webapp.sending.models import DkimKey
 from webapp.web.forms import shown_again
 from webapp.web.htmx import go
@@ -28,7 +28,7 @@ bp = Blueprint("domains", __name__, url_prefix="/settings/domains")
 @needs(Right.ADMIN)
 def index() -> str:
     """List the domains that mail is sent from."""
-    return render_template("sending/domains.html", domains=domains.all_domains(), form=DomainForm())
+    return render_template("sending/domains.html", domains=domains.all_domains(at=clock.now()), form=DomainForm())
 
 
 @bp.post("")
@@ -41,7 +41,7 @@ def new() -> Response:
             return _keep(domains.parse_domain(form.domain.data or ""), Algorithm(form.algorithm.data))
     except Invalid as problem:
         form.add_problem(problem)
-    return shown_again("sending/domains.html", domains=domains.all_domains(), form=form)
+    return shown_again("sending/domains.html", domains=domains.all_domains(at=clock.now()), form=form)
 
 
 @bp.get("/<domain>")
@@ -106,17 +106,50 @@ def retire(key_id: int) -> Response:
     return go(url_for("domains.show", domain=key.domain))
 
 
+@bp.post("/<domain>/plan")
+@needs(Right.ADMIN)
+def plan(domain: str) -> Response:
+    """Plan the warm-up of a domain."""
+    asked, form = _domain(domain), DomainPlanForm()
+    if not form.validate():
+        return shown_again("sending/domain.html", **_context(asked, form=form))
+    domains.keep_plan(asked, plan=form.plan.data, begin_again=bool(form.begin_again.data), by=person())
+    audit.record(
+        "domain-plan-changed",
+        by=person(),
+        at=clock.now(),
+        address=request.remote_addr,
+        name=asked,
+        plan=", ".join(map(str, form.plan.data)),
+    )
+    flash(gettext("The warm-up is saved. It holds within a second, also for deliveries that are being sent."), "ok")
+    return go(url_for("domains.show", domain=asked))
+
+
 def _page(domain: str, *, findings: list[Finding] | None = None, doubtful: DkimKey | None = None) -> str:
-    keys = domains.keys_of(domain)
-    context: dict[str, Any] = {
+    return render_template("sending/domain.html", **_context(domain, findings=findings, doubtful=doubtful))
+
+
+def _context(
+    domain: str,
+    *,
+    findings: list[Finding] | None = None,
+    doubtful: DkimKey | None = None,
+    form: DomainPlanForm | None = None,
+) -> dict[str, Any]:
+    keys, warming, at = domains.keys_of(domain), warmup.of_domain(domain), clock.now()
+    return {
         "domain": domain,
         "keys": keys,
         "records": [domains.record_of(key) for key in keys if key.state != "retired"] + domains.other_records(domain),
         "findings": findings,
         "last": dns_checks.last_check(domain),
         "doubtful": doubtful,
+        "form": form or DomainPlanForm(obj=warming),
+        "warming": warming,
+        "used": warmup.used(warming, at=at) if warming else 0,
+        "top": warmup.ceiling(warming, at=at) if warming else None,
     }
-    return render_template("sending/domain.html", **context)
 
 
 def _domain(text: str) -> str:

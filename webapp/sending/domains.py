@@ -14,9 +14,10 @@ from webapp.accounts.rights import Right
 from webapp.db import db
 from webapp.deliveries.models import Delivery
 from webapp.errors import Conflict, Invalid, NotAllowed, NotFound
-from webapp.mail import dkim
+from webapp.mail import dkim, warmup, ways
 from webapp.mail.addresses import InvalidAddress, parse_address
 from webapp.mail.dkim import Algorithm, Key
+from webapp.mail.models import SenderPlan
 from webapp.mail.tokens import derive_key
 from webapp.sending import relays
 from webapp.sending.models import DkimKey
@@ -25,11 +26,12 @@ from webapp.words import _l, gettext
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """A domain that mail is sent from, and the algorithms it signs with."""
+    """A domain that mail is sent from, the algorithms it signs with, and, if it is warmed up, what it has sent and may today."""
 
     name: str
     signs_with: tuple[str, ...]
     prepared: int
+    today: tuple[int, int | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +57,16 @@ def parse_domain(text: str) -> str:
     return found
 
 
-def all_domains() -> list[Domain]:
-    """Return the domains that have keys, and those of senders, by name."""
+def all_domains(*, at: datetime) -> list[Domain]:
+    """Return the domains that have keys or a plan, and those of senders, by name."""
     keys = db.session.execute(
         select(DkimKey.domain, DkimKey.algorithm, DkimKey.state).order_by(DkimKey.algorithm)
     ).all()
     senders = set(db.session.scalars(select(func.split_part(Delivery.from_address, "@", 2)).distinct()))
     senders.add(settings.current().mail_from.rpartition("@")[2])
-    names = {domain for domain, _, _ in keys}
+    plans = {plan.domain: plan for plan in db.session.scalars(select(SenderPlan))}
+    today = {name: (warmup.used(plan, at=at), warmup.ceiling(plan, at=at)) for name, plan in plans.items()}
+    names = {domain for domain, _, _ in keys} | plans.keys()
     for sender in senders:
         try:
             names.add(parse_domain(sender))
@@ -73,6 +77,7 @@ def all_domains() -> list[Domain]:
             name,
             tuple(algorithm for domain, algorithm, state in keys if domain == name and state == "active"),
             sum(domain == name and state == "prepared" for domain, _, state in keys),
+            today.get(name),
         )
         for name in sorted(names)
     ]
@@ -130,6 +135,22 @@ def retire(key_id: int, *, by: User, at: datetime) -> DkimKey:
     get_key(key_id)
     _move(key_id, {"prepared": "retired", "active": "retired"}, at=at)
     return get_key(key_id)
+
+
+def keep_plan(domain: str, *, plan: list[int], begin_again: bool, by: User) -> None:
+    """Warm a domain up: so many messages on its first day, the second, …; an empty plan is none."""
+    _allowed(by)
+    found = warmup.of_domain(domain)
+    if not plan:
+        warmup.forget(domain)
+    elif found is None:
+        db.session.add(SenderPlan(domain=domain, plan=plan))
+    else:
+        found.plan = plan
+        if begin_again:
+            warmup.begin_again(found)
+    db.session.flush()
+    relays.look_again()
 
 
 def signing_keys(domain: str) -> list[Key]:
@@ -197,7 +218,7 @@ def other_records(domain: str) -> list[Record]:
 
 
 def _spf() -> str:
-    relay = relays.default_relay()
+    relay = ways.default_relay()
     if relay is not None and not relay.builtin:
         try:
             address = ipaddress.ip_address(relay.host)

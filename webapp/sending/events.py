@@ -41,6 +41,9 @@ WORDS: dict[str, LazyString | Counted] = {
     "relay_day_used": _l(
         "Relay “%(relay)s” is being warmed up and has had its %(count)s messages of today: the rest goes out tomorrow"
     ),
+    "domain_day_used": _l(
+        "Sending domain %(domain)s is being warmed up and has had its %(count)s messages of today: the rest goes out tomorrow"
+    ),
     "quiet": _l("Quiet hours: goes on at %(time)s"),
     "slowed": _l("%(name)s is slowed down to %(per_minute)s messages a minute (%(text)s)"),
     "relay_unreachable": _l("Paused: the relay cannot be reached (%(text)s)"),

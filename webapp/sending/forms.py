@@ -5,9 +5,9 @@ from typing import Any
 from wtforms import BooleanField, Field, IntegerField, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, ValidationError
 
+from webapp.mail import warmup
 from webapp.mail.dkim import Algorithm
 from webapp.mail.session import Security
-from webapp.sending import warmup
 from webapp.web.forms import Form, LineField
 from webapp.words import _l
 
@@ -133,6 +133,16 @@ class DomainForm(Form):
     algorithm = SelectField(
         _l("Kind of key"), choices=lambda: [(str(kind), words) for kind, words in ALGORITHM_WORDS.items()]
     )
+
+
+class DomainPlanForm(Form):
+    plan = PlanField(
+        _l("Most messages a day"),
+        description=_l(
+            "For the first day, the second, and so on, such as %(plan)s. Empty for no warm-up.", plan=_USUAL
+        ),
+    )
+    begin_again = BooleanField(_l("Begin the warm-up again with the first day"))
 
 
 class ProviderForm(Form):

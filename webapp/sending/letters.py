@@ -18,6 +18,7 @@ from webapp.db import db, transaction
 from webapp.deliveries.models import Delivery, Proof
 from webapp.errors import Conflict, Problem
 from webapp.events import announce
+from webapp.mail import ways
 from webapp.mail.addresses import parse_address
 from webapp.mail.dkim import Key
 from webapp.mail.exchange import Outgoing, Stage
@@ -145,7 +146,7 @@ def _take_letter(letter_id: int, *, at: datetime) -> Ready | str | None:
 
 
 def _compose_letter(letter: LetterRow, *, at: datetime) -> Ready | str:
-    default = relays.default_relay()
+    default = ways.default_relay()
     if default is None:
         return "There is no relay that can be used."
     config = settings.current()

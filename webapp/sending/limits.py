@@ -4,6 +4,7 @@ A run calls `look()` about once a second inside a transaction, and asks `sort()`
 are worth holding: those of a domain that takes a few a minute would only keep a lease from messages that could go.
 """
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +12,11 @@ from datetime import datetime, timedelta
 
 from webapp.db import db
 from webapp.deliveries.states import Outcome
-from webapp.sending import providers, relays, slowing, warmup
+from webapp.mail import warmup
+from webapp.mail.models import Relay
+from webapp.mail.warmup import Key
+from webapp.sending import providers, relays, slowing
 from webapp.sending.claims import Row
-from webapp.sending.models import Relay
 from webapp.sending.outcomes import Result
 from webapp.sending.pacing import Answers, Pacer, Rules
 
@@ -48,11 +51,12 @@ class PutOff:
 
 @dataclass(slots=True)
 class Limits:
-    """The limits of one run over one relay."""
+    """The limits of one run over one relay, for mail from one sending domain."""
 
     relay_id: int
     pacer: Pacer
-    exhausted: bool = False  # the relay has had its messages of today
+    domain: str = ""
+    exhausted: bool = False  # the relay, or the domain, has had its messages of today
     _table: providers.Table | None = None
     _table_at: datetime | None = None
     _window_since: datetime | None = None
@@ -61,6 +65,7 @@ class Limits:
     _turns: dict[str, datetime] = field(default_factory=dict)
     _parted: tuple[Counter[str], dict[str, datetime]] = field(default_factory=lambda: (Counter(), {}))
     _granted_at: datetime | None = None
+    _granted_to: Sequence[Key] = ()
     _worked: bool = False
 
     def look(self, *, at: datetime) -> list[Slower]:
@@ -87,8 +92,8 @@ class Limits:
         self._praise(relay)
         left = self.pacer.unused
         if left and self._granted_at is not None:
-            warmup.give_back(self.relay_id, count=left, granted_at=self._granted_at, at=at)
-            self.pacer.grant(0)
+            warmup.give_back(self._granted_to, count=left, granted_at=self._granted_at, at=at)
+            self.pacer.forfeit()
         return self._learn(self._read_table(at=at), at=at) if relay.by_domain else []
 
     def _praise(self, relay: Relay) -> None:
@@ -178,19 +183,28 @@ class Limits:
     # --- warm-up ---
 
     def _grant(self, relay: Relay, *, at: datetime) -> None:
-        top = warmup.ceiling(relay, at=at)
-        if top is None:
+        plan = warmup.of_domain(self.domain)
+        tops = warmup.limited([relay, plan] if plan is not None else [relay], at=at)
+        if not tops:
             self.pacer.grant(None)
             self.exhausted = False
             return
-        lot = min(500, max(5, top // 20))
+        self._drop_old([warmup.key_of(sender) for sender in tops], at=at)
+        lot = min(500, max(5, min(tops.values()) // 20))
         left = self.pacer.unused
         if left is not None and left > lot // 2:
             return
-        given = warmup.grant(relay, wanted=lot, at=at) or 0
-        self.pacer.grant(given)
+        given = warmup.grant(tops, wanted=lot, at=at)
+        self.pacer.grant(given, until=time.monotonic() + (warmup.tomorrow(at) - at).total_seconds())
         self._granted_at = at
         self.exhausted = given == 0 and not left
+
+    def _drop_old(self, keys: Sequence[Key], *, at: datetime) -> None:
+        """What was granted on another day, or for other plans, is not used any more."""
+        of_today = self._granted_at is not None and warmup.day_of(self._granted_at) == warmup.day_of(at)
+        if not of_today or self._granted_to != keys:
+            self.pacer.forfeit()
+            self._granted_to = keys
 
 
 def _room(domain: str, rules: Rules) -> tuple[str, float] | None:

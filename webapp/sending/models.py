@@ -1,9 +1,9 @@
-"""What sending keeps of the places mail goes to: limits of mailbox providers, what was learnt of domains, relays by day.
+"""What sending keeps of the places mail goes to: limits of mailbox providers, what was learnt of domains, relays in use.
 
 Relays and keys stand with the mail they are for, so that deliveries may name a relay; sending knows them by these names.
 """
 
-from datetime import date, datetime
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Text
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from webapp.db import Big, Id, Model, Small
 from webapp.mail.models import DkimKey, Relay
 
-__all__ = ["DkimKey", "Provider", "Relay", "RelayDay", "RelayShare", "Seat", "Slowing"]
+__all__ = ["DkimKey", "Provider", "Relay", "RelayShare", "Seat", "Slowing"]
 
 
 class Provider(Model):
@@ -41,16 +41,6 @@ class Slowing(Model):
     slowed_at: Mapped[datetime]
     said: Mapped[str] = mapped_column(default="", server_default="")  # the answer that brought it about
     times: Mapped[int] = mapped_column(default=1, server_default="1")
-
-
-class RelayDay(Model):
-    """How many messages a relay was given, or has promised to be given, on a day (UTC)."""
-
-    __tablename__ = "relay_day"
-
-    relay_id: Mapped[Big] = mapped_column(ForeignKey("relay.id", ondelete="CASCADE"), primary_key=True)
-    day: Mapped[date] = mapped_column(primary_key=True)
-    used: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class Seat(Model):

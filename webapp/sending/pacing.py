@@ -4,6 +4,7 @@ The sending loop asks `wait_for()` before each message and says with `told()` wh
 limits are is looked up by the thread that has the database: see `sending.limits`.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -54,6 +55,7 @@ class Pacer:
         self._gates: dict[str, tuple[Bucket, ...]] = {}
         self._answers: dict[str, Answers] = {}
         self._granted: int | None = None  # written by the thread with the database
+        self._granted_until = math.inf
         self._used = 0  # written by the loop
         self.rules = Rules()
 
@@ -68,7 +70,7 @@ class Pacer:
         if gate is None:
             gate = self._open_gate(domain)
         granted = self._granted
-        if granted is not None and self._used >= granted:
+        if granted is not None and (self._used >= granted or now >= self._granted_until):
             return _ALLOWANCE_SECONDS
         for bucket in gate:
             pause = bucket.wait(now)
@@ -126,10 +128,17 @@ class Pacer:
             self.rules = rules
             self._gates = {}
 
-    def grant(self, count: int | None) -> None:
-        """Allow `count` messages more (None: as many as wanted); what is not used can be asked for with `unused`."""
+    def grant(self, count: int | None, *, until: float = math.inf) -> None:
+        """Allow `count` messages more (None: as many as wanted), all of them until a moment (monotonic); what is not used can
+        be asked for with `unused`.
+        """  # noqa: D205
         begun = self._used if self._granted is None else self._granted
-        self._granted = None if count is None else begun + count
+        self._granted, self._granted_until = None if count is None else begun + count, until
+
+    def forfeit(self) -> None:
+        """Allow nothing of what was granted and not used."""
+        if self._granted is not None:
+            self._granted = min(self._granted, self._used)
 
     @property
     def unused(self) -> int | None:

@@ -46,12 +46,6 @@ def get_relay(relay_id: int) -> Relay:
     return relay
 
 
-def default_relay() -> Relay | None:
-    """Return the active relay that is used where none is chosen, or None."""
-    query = select(Relay).where(Relay.active).order_by(Relay.is_default.desc(), Relay.id)
-    return db.session.scalars(query.limit(1)).first()
-
-
 def target_of(relay: Relay, *, timeouts: Timeouts | None = None) -> Target:
     """Return how to reach a relay, its password readable."""
     return Target(
@@ -99,13 +93,17 @@ def keep(
         relay.plan_from = None
     works(relay)
     db.session.flush()
-    # What waits for a relay's next day is looked at again: there may be room now.
-    db.session.execute(update(Delivery).where(Delivery.waits_until.is_not(None)).values(waits_until=None))
+    look_again()
     if relay.is_default:
         others = update(Relay).where(Relay.id != relay.id, Relay.is_default)
         db.session.execute(others.values(is_default=False))
     announce("relay", relay.id)
     return relay
+
+
+def look_again() -> None:
+    """What waits for the next day of a new sender is looked at again: there may be room now."""
+    db.session.execute(update(Delivery).where(Delivery.waits_until.is_not(None)).values(waits_until=None))
 
 
 def works(relay: Relay) -> None:

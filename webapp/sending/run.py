@@ -74,7 +74,7 @@ class Run:
         way = job.way
         self._weather = Weather(way.tolerance.refusals)
         self._pacer = Pacer(way.relay_id, per_second=way.per_second, share=terms.share, by_domain=way.by_domain)
-        self._limits = Limits(way.relay_id, self._pacer)
+        self._limits = Limits(way.relay_id, self._pacer, way.domain)
         now = time.monotonic()
         self._recorded_at = self._looked_at = self._renewed_at = self._filled_at = now
         self._judged_at = self._asked_at = self._alive_at = now
@@ -369,10 +369,12 @@ class Run:
         self._limited_at = now
 
     def _wait_for_tomorrow(self) -> str:
-        """The relay has had its messages of today."""
-        order, relay_id = self._job.order, self._job.way.relay_id
+        """The relay, or the sending domain, has had its messages of today."""
+        order, way = self._job.order, self._job.way
         with transaction():
-            waits = work.wait_for_tomorrow(order.delivery_id, relay_id=relay_id, at=self._terms.clock())
+            waits = work.wait_for_tomorrow(
+                order.delivery_id, relay_id=way.relay_id, domain=way.domain, at=self._terms.clock()
+            )
         return "tomorrow" if waits else "switched"
 
     def _end_limits(self) -> None:

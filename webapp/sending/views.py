@@ -8,8 +8,9 @@ from webapp.accounts import audit
 from webapp.accounts.rights import Right
 from webapp.deliveries import reasons
 from webapp.errors import Conflict, Invalid
+from webapp.mail import warmup
 from webapp.mail.models import Relay
-from webapp.sending import relays, warmup
+from webapp.sending import relays
 from webapp.sending.forms import RelayForm
 from webapp.sending.relays import Trial
 from webapp.sending.trials import advice, trouble_words
@@ -34,7 +35,7 @@ def index() -> str:
     """List the relays."""
     at = clock.now()
     found = relays.all_relays()
-    today = {relay.id: (warmup.used(relay.id, at=at), warmup.ceiling(relay, at=at)) for relay in found if relay.plan}
+    today = {relay.id: (warmup.used(relay, at=at), warmup.ceiling(relay, at=at)) for relay in found if relay.plan}
     return render_template("sending/relays.html", relays=found, today=today, at=at, trouble_words=reasons.words)
 
 

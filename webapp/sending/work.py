@@ -11,15 +11,17 @@ from webapp import settings
 from webapp.audience.models import Topic
 from webapp.content.problems import TemplateProblem
 from webapp.db import db
-from webapp.deliveries import ledger, moves, quiet
+from webapp.deliveries import ledger, moves, quiet, sender_domain
 from webapp.deliveries.models import Delivery, Preparation
 from webapp.deliveries.states import State
 from webapp.errors import Conflict
+from webapp.mail import warmup
 from webapp.mail.addresses import parse_address
 from webapp.mail.models import Relay
 from webapp.mail.session import Target
 from webapp.mail.tokens import Signer
-from webapp.sending import choosing, domains, events, relays, warmup
+from webapp.mail.warmup import Sender
+from webapp.sending import choosing, domains, events, relays
 from webapp.sending import seats as seating
 from webapp.sending.claims import Order
 from webapp.sending.limits import Limits
@@ -42,6 +44,7 @@ class Way:
     per_second: int | None
     by_domain: bool
     share: Share
+    domain: str  # of the sender
     tolerance: Tolerance = field(default_factory=Tolerance)
 
     @property
@@ -88,6 +91,7 @@ def load(delivery_id: int, *, at: datetime, worker: str = "") -> Work | None:
             relay.per_second,
             relay.by_domain,
             _share(delivery, relay, at=at),
+            sender_domain.domain_of(preparation.frozen["from_address"]),
             _tolerance(relay),
         ),
         started_at=delivery.started_at or at,
@@ -216,21 +220,34 @@ def fail_over(delivery_id: int, *, relay_id: int, code: str, text: str, at: date
     return True
 
 
-def wait_for_tomorrow(delivery_id: int, *, relay_id: int, at: datetime) -> bool:
-    """The relay has had its messages of today: return False if another has room, else have the delivery wait."""
+def wait_for_tomorrow(delivery_id: int, *, relay_id: int, domain: str, at: datetime) -> bool:
+    """The relay or the sending domain has had its messages of today: have the delivery wait, or return False where there is
+    room after all, over another relay.
+    """  # noqa: D205
     delivery = db.session.get(Delivery, delivery_id, populate_existing=True)
-    relay = db.session.get(Relay, relay_id)
-    if delivery is None or relay is None:
-        return False
-    other = choosing.choose(delivery, at=at)
-    if other is not None and other.id != relay_id and choosing.has_room(other, at=at):
+    spent = _spent(delivery, relay_id=relay_id, domain=domain, at=at) if delivery is not None else None
+    if spent is None:
         return False
     free = or_(Delivery.waits_until.is_(None), Delivery.waits_until <= at)
     waits = update(Delivery).where(Delivery.id == delivery_id, free).values(waits_until=warmup.tomorrow(at))
     if db.session.execute(waits.returning(Delivery.id)).first() is not None:
-        count = warmup.used(relay_id, at=at)
-        events.note(delivery_id, at=at, code="relay_day_used", level="warning", relay=relay.name, count=count)
+        count, name = warmup.used(spent, at=at), warmup.name_of(spent)
+        if isinstance(spent, Relay):
+            events.note(delivery_id, at=at, code="relay_day_used", level="warning", relay=name, count=count)
+        else:
+            events.note(delivery_id, at=at, code="domain_day_used", level="warning", domain=name, count=count)
     return True
+
+
+def _spent(delivery: Delivery, *, relay_id: int, domain: str, at: datetime) -> Sender | None:
+    """Return what a delivery has to wait for: its sending domain, or its relay if no other has room."""
+    plan = warmup.of_domain(domain)
+    if plan is not None and warmup.left(plan, at=at) == 0:
+        return plan
+    other = choosing.choose(delivery, at=at)
+    if other is not None and choosing.has_room(other, at=at):
+        return None
+    return db.session.get(Relay, relay_id)
 
 
 def pause(delivery_id: int, *, code: str, at: datetime, **params: str | int) -> bool:
