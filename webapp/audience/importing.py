@@ -11,10 +11,10 @@ from typing import Any, Self
 
 from sqlalchemy import delete
 
-from webapp.audience import beside, blocklist, departing, erased, imports, staging, uploads
+from webapp.audience import beside, blocklist, bulk, departing, erased, imports, staging, uploads
 from webapp.audience.checking import Staged
 from webapp.audience.enlisting import TooManyTagsError
-from webapp.audience.merging import Merged, TooManyNamesError, merge
+from webapp.audience.merging import CONTACT, Merged, TooManyNamesError, merge
 from webapp.audience.models import Import, ImportReject
 from webapp.audience.repeated import Repeated
 from webapp.audience.rows import Plan, Refused
@@ -150,6 +150,7 @@ def _merge(
     import_id: int, run_no: int, counts: dict[str, Any], clock: Clock, *, likely: Likely, erased_before: int
 ) -> None:
     """Merge what is staged: all of it or, when it was cancelled meanwhile, nothing."""
+    indexes = _make_room(import_id, rows=counts["rows"] - counts["rejected"])
     with transaction():
         imports.hold(import_id, run_no=run_no)
         departing.wait()  # nobody is erased from here to the end
@@ -157,7 +158,7 @@ def _merge(
         looks = found.kind == "contacts" and erased.latest() > erased_before
         late = staging.take_erased(import_id, run_no) if looks else []
         plan, at = imports.plan_of(found), clock()
-        merged = _merged(found, plan, staging.name(import_id, run_no), at, likely)
+        merged = _merged(found, plan, staging.name(import_id, run_no), at, likely, indexes)
         merged.rejects |= dict.fromkeys(late, "erased")
         if merged.rejects:
             _refuse_late(found, plan, merged.rejects)
@@ -167,13 +168,31 @@ def _merge(
         imports.progress(import_id, run_no=run_no, counts=_result(counts, merged), at=clock(), status="done")
 
 
-def _merged(found: Import, plan: Plan, table: str, at: datetime, likely: Likely) -> Merged:
+def _make_room(import_id: int, *, rows: int) -> list[str]:
+    """Take the indexes of contacts down if so many new ones are faster without; return how they are made again."""
+    with transaction():
+        found = imports.get(import_id)
+        makes = found.kind == "contacts" and imports.wishes_of(found).existing != "only"
+    return bulk.take_down(CONTACT, rows=rows) if makes else []
+
+
+def _merged(found: Import, plan: Plan, table: str, at: datetime, likely: Likely, indexes: Sequence[str]) -> Merged:
     wishes, by_id = imports.wishes_of(found), found.created_by_id
     if found.kind == "suppression":
         return blocklist.merge(table, import_id=found.id, source=wishes.source, by_id=by_id, at=at)
     keys = [key for _at, key in plan.attributes()]
     fields = [*plan.fields, "opt_out"] if plan.says else plan.fields
-    return merge(table, import_id=found.id, fields=fields, keys=keys, likely=likely, wishes=wishes, by_id=by_id, at=at)
+    return merge(
+        table,
+        import_id=found.id,
+        fields=fields,
+        keys=keys,
+        likely=likely,
+        wishes=wishes,
+        by_id=by_id,
+        at=at,
+        indexes=indexes,
+    )
 
 
 def _refuse_late(found: Import, plan: Plan, reasons: Mapping[int, str]) -> None:

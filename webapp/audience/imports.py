@@ -9,11 +9,11 @@ from sqlalchemy import delete, func, select, text, update
 
 from webapp.accounts import audit
 from webapp.accounts.models import User
-from webapp.audience import blocklist, columns, erased, lists, staging
+from webapp.audience import blocklist, bulk, columns, erased, lists, staging
 from webapp.audience.checking import Checker
 from webapp.audience.column_names import FIELDS, MANY
 from webapp.audience.enlisting import MOST_NEW_TAGS
-from webapp.audience.merging import MOST_NAMES, Wishes
+from webapp.audience.merging import CONTACT, MOST_NAMES, Wishes
 from webapp.audience.models import Attribute, ContactList, Import, ImportBefore, ImportPart, ImportReject, Tag, Topic
 from webapp.audience.rows import Plan
 from webapp.audience.values import Kind
@@ -269,6 +269,13 @@ def sweep(*, at: datetime) -> int:
         _queue(one.id, one.run_no)
         announce("import", one.id)
     return found
+
+
+def keep_indexes() -> int:
+    """Build the indexes of contacts that an import had taken down which came to nothing; return how many."""
+    if db.session.scalar(select(Import.id).where(Import.status.in_(MOVING)).limit(1)):
+        return 0  # it builds them itself
+    return bulk.restore(CONTACT)
 
 
 def tidy(*, at: datetime) -> int:

@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import text
+from sqlalchemy import Table, text
 
 from webapp.audience import attribute_names, bulk, enlisting
+from webapp.audience.models import Contact
 from webapp.db import db
 
 LOCK = 7_362_011  # one merge at a time: two files with the same new addresses make each contact once
+CONTACT = cast("Table", Contact.__table__)
 WITH_OLD = 180_000
 MEMORY = "128MB"  # for the hashes and sorts of a merge; PostgreSQL's own bound is made for small queries
 
@@ -81,10 +83,12 @@ def merge(
     wishes: Wishes,
     by_id: int | None,
     at: datetime,
+    indexes: Sequence[str] = (),
 ) -> Merged:
     """Merge the table `staging`. `fields` are those of the file's columns, `keys` the names of the attributes among them.
 
     `likely` tells for a column the lines of all rows whose value may stand in another row, too; without, all rows are looked at.
+    `indexes` tell how those are made that were taken down for it.
     """
     found = Merged()
     clear = wishes.empty == "clear"
@@ -104,7 +108,8 @@ def merge(
     if wishes.existing == "only":
         found.unknown = _count(staging) - existing
     else:
-        found.created = _create(staging, import_id, _count(staging) - existing, at, some_exist=existing > 0)
+        with bulk.loading(CONTACT, made_by=indexes):
+            found.created = _create(staging, import_id, at, some_exist=existing > 0)
     if wishes.existing != "leave":
         changes = _changes(fields, keys, clear=clear, match=wishes.match)
         found.updated = _update(staging, import_id, changes, keys, at) if changes and existing else 0
@@ -235,19 +240,16 @@ def _match(staging: str, *, key: str) -> int:
     return int(made.rowcount)
 
 
-def _create(staging: str, import_id: int, number: int, at: datetime, *, some_exist: bool) -> int:
+def _create(staging: str, import_id: int, at: datetime, *, some_exist: bool) -> int:
     """Make contacts of the rows that have none, in the order of the file."""
-    if number == 0:
-        return 0
     others = "WHERE NOT EXISTS (SELECT FROM matched WHERE matched.line = s.line)" if some_exist else ""
     values = ", ".join(f"coalesce({name}, '')" if name in EMPTY else name for name in PLAIN)
-    with bulk.loading("contact", rows=number):
-        made = _run(
-            f"""INSERT INTO contact ({", ".join(PLAIN)}, attributes, created_at, updated_at, import_id)
-            SELECT {values}, attributes, least(added_at, :at), :at, :import_id FROM {staging} AS s {others}""",
-            at=at,
-            import_id=import_id,
-        )
+    made = _run(
+        f"""INSERT INTO contact ({", ".join(PLAIN)}, attributes, created_at, updated_at, import_id)
+        SELECT {values}, attributes, least(added_at, :at), :at, :import_id FROM {staging} AS s {others}""",
+        at=at,
+        import_id=import_id,
+    )
     return int(made.rowcount)
 
 

@@ -44,7 +44,7 @@ class Contact(Model):
         Index("ix_contact_language", "language"),
         Index(
             "ix_contact_first_name_lower",
-            func.lower(Column("first_name")),
+            func.lower(Column("first_name")).label("lower"),
             postgresql_ops={"lower": "text_pattern_ops"},
         ),
     )
