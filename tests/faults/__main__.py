@@ -175,7 +175,7 @@ def play(installation, relays, sizes, chance):
 def summary(tally, *, seed):
     tell("")
     for words in KINDS:
-        tell(f"{tally.count[words]:5}  {words}")
+        tell(f"{tally.count[words]:5}  {'kill' if words in KILLS else '    '}  {words}")
     found, faults = tally.found, sum(tally.count.values())
     tell(f"\n{faults} faults, {tally.kills} of them kills, of {tally.processes} processes; in {len(found)} deliveries")
     told = {

@@ -267,7 +267,7 @@ def worker_frozen(trial):
             if trial.ended() or in_transaction():
                 break
         trial.installation.set_clock(40)
-        trial.settle(90)
+        trial.settle(150)
     finally:
         signal_all(frozen, signal.SIGCONT)
     for pid in frozen[1:]:

@@ -116,11 +116,11 @@ class Trial:
 
     # --- waiting ---
 
-    def wait_for(self, share, seconds=60):
+    def wait_for(self, share, seconds=120):
         """Wait until a share of the messages has been taken, or all has ended."""
         self.until(lambda: self.share >= share, seconds)
 
-    def until(self, condition, seconds=60):
+    def until(self, condition, seconds=120):
         """Wait for a fact, or for the end."""
         wait_until(lambda: condition() or self.tend(), seconds)
 
@@ -182,7 +182,7 @@ class Trial:
 
     # --- counting ---
 
-    def verdict(self, seconds=90):
+    def verdict(self, seconds=180):
         """Bring it to its end and count."""
         found = Verdict(words=self.words)
         try:
