@@ -10,7 +10,7 @@ from collections.abc import Callable
 from webapp import broker, clock, queue, settings
 from webapp.db import db, transaction
 from webapp.insight import by_domain
-from webapp.sending import slowing, turns, work
+from webapp.sending import lost, slowing, turns, work
 from webapp.sending import sweep as sweeping
 from webapp.sending.run import Run, Terms
 from webapp.sending.turns import Turn
@@ -128,6 +128,7 @@ def count_domains() -> None:
 
 
 def tidy() -> None:
-    """Forget what is over: domains that asked for less and have long had their full rate again."""
+    """Forget what is over: domains that have long had their full rate again, machines that do not come back."""
     with transaction():
         slowing.tidy(at=clock.now())
+        lost.tidy(at=clock.now())

@@ -34,10 +34,17 @@ def test_equals_share_the_processes():
 
 
 def test_a_higher_priority_takes_the_processes_and_a_lower_one_still_gets_a_slice():
-    high, low = Due(2, 1, 900_000, 1), Due(3, 3, 900_000)
+    high, low = Due(2, 1, 900_000, 1), Due(3, 3, 900_000, served=1.0)
     assert better_place([MILLION, high], own=1, seconds=6) == 2
     assert better_place([MILLION, low], own=1, seconds=6) is None
     assert better_place([MILLION, low], own=1, seconds=31) == 3
+
+
+def test_a_lower_priority_is_looked_at_soon_when_nobody_has_yet_so_that_a_broken_relay_is_found():
+    low = Due(3, 3, 900_000)
+    assert better_place([MILLION, low], own=1, seconds=4) is None
+    assert better_place([MILLION, low], own=1, seconds=6) == 3
+    assert better_place([MILLION, Due(3, 3, 900_000, 1)], own=1, seconds=60) is None
 
 
 def test_equals_have_their_turns_one_after_the_other_however_many_there_are():

@@ -36,15 +36,6 @@ def test_a_lease_that_ran_out_is_taken_once_nobody_has_renewed_it_for_longer_tha
     assert watch.look(held(token, until=30), at=T0 + timedelta(seconds=33)) == {token}
 
 
-def test_what_is_held_elsewhere_is_left_to_its_own_machine_for_longer(pass_by):
-    watch, token = Watch(patience=9, patience_elsewhere=30), uuid4()
-    assert watch.look(held(token, until=-1), at=T0, elsewhere={token}) == set()
-    pass_by(29)
-    assert watch.look(held(token, until=-1), at=T0, elsewhere={token}) == set()
-    pass_by(1)
-    assert watch.look(held(token, until=-1), at=T0, elsewhere={token}) == {token}
-
-
 def test_a_clock_put_on_an_hour_takes_nothing_from_a_sender_that_renews(pass_by):
     watch, token = Watch(patience=9), uuid4()
     at = T0 + timedelta(hours=1)

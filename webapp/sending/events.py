@@ -26,6 +26,10 @@ WORDS: dict[str, LazyString | Counted] = {
         "%(count)s recipient left out: unsubscribed or suppressed since preparation",
         "%(count)s recipients left out: unsubscribed or suppressed since preparation",
     ),
+    "machine_back": Counted(
+        "A machine is back: its journal tells what became of %(count)s unconfirmed message",
+        "A machine is back: its journal tells what became of %(count)s unconfirmed messages",
+    ),
     "connection_lost": _l("The connection to the relay was lost: %(text)s"),
     "plain": _l("The relay lost count of grouped commands: they are sent one at a time now"),
     "treated_as_sent": Counted(

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from webapp.db import Big, Id, Model, Small
 from webapp.mail.models import DkimKey, Relay
 
-__all__ = ["DkimKey", "Provider", "Relay", "RelayShare", "Seat", "Slowing"]
+__all__ = ["DkimKey", "LostClaim", "Provider", "Relay", "RelayShare", "Seat", "Slowing"]
 
 
 class Provider(Model):
@@ -53,6 +53,16 @@ class Seat(Model):
     number: Mapped[Small]
     worker: Mapped[str] = mapped_column(index=True)
     until: Mapped[datetime]
+
+
+class LostClaim(Model):
+    """A claim that was settled without its journal, and when: see `sending.lost`."""
+
+    __tablename__ = "lost_claim"
+
+    token: Mapped[UUID] = mapped_column(primary_key=True)
+    delivery_id: Mapped[Big] = mapped_column(ForeignKey("delivery.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime]
 
 
 class RelayShare(Model):

@@ -186,12 +186,20 @@ def _plan_retries(order: Order, results: Iterable[Result], *, at: datetime) -> N
         events.tally(order.delivery_id, at=at, code="retry_wave", count=len(seqs), attempt=attempts + 2)
 
 
-def add_chunk(delivery_id: int, *, seqs: Sequence[int], retrying: bool, not_before: datetime | None) -> None:
-    """Make a chunk of chosen messages; it comes after all others."""
+def add_chunk(
+    delivery_id: int,
+    *,
+    seqs: Sequence[int],
+    retrying: bool,
+    not_before: datetime | None,
+    token: UUID | None = None,
+    until: datetime | None = None,
+) -> None:
+    """Make a chunk of chosen messages; it comes after all others. With a token, it belongs to that claim until then."""
     db.session.execute(
         text("""
-            INSERT INTO chunk (delivery_id, no, first_seq, last_seq, seqs, retrying, not_before)
-            SELECT :delivery, coalesce(max(no), 0) + 1, :first, :last, :seqs, :retrying, :due
+            INSERT INTO chunk (delivery_id, no, first_seq, last_seq, seqs, retrying, not_before, lease_token, lease_until)
+            SELECT :delivery, coalesce(max(no), 0) + 1, :first, :last, :seqs, :retrying, :due, CAST(:token AS uuid), :until
             FROM chunk WHERE delivery_id = :delivery
         """),
         {
@@ -201,6 +209,8 @@ def add_chunk(delivery_id: int, *, seqs: Sequence[int], retrying: bool, not_befo
             "seqs": sorted(seqs),
             "retrying": retrying,
             "due": not_before,
+            "token": token,
+            "until": until,
         },
     )
 

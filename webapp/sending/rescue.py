@@ -4,13 +4,13 @@ A claim is rescued when its process is gone, or when its lease has run out and n
 to do so (so that a clock that jumps takes nothing from them). Its journal is sealed first: a process that wakes up sends nothing more of it.
 
 A journal can be believed on its own machine only. So each machine that sends looks after what died on it (`rescue_here`), and the
-scheduler (`rescue`) gives that machine time before it settles, without a journal, what nobody has looked after.
+scheduler (`rescue`) settles without a journal what nobody has looked after; when that machine is back, its journal is heard after all.
 """
 
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ from webapp.db import db, transaction
 from webapp.deliveries import control, partitions, quiet
 from webapp.deliveries.models import Delivery
 from webapp.deliveries.states import Outcome, State
-from webapp.sending import claims, events, journal, outcomes, seats
+from webapp.sending import claims, events, journal, lost, outcomes, seats
 from webapp.sending.claims import Order, Piece
 from webapp.sending.journal import ANSWERED, UNTOUCHED, Finding, Note
 from webapp.sending.outcomes import Batch, Result
@@ -47,17 +47,15 @@ class Held:
 class Watch:
     """What earlier looks saw: claims whose lease had run out, and journals without a claim, each since when (monotonic).
 
-    `patience` is how many seconds a lease must have stood unrenewed: more than the living take to renew it. Where the journal
-    is out of reach it is `patience_elsewhere`: the machine that has it comes first.
+    `patience` is how many seconds a lease must have stood unrenewed: more than the living take to renew it.
     """
 
     patience: float = 0.0
-    patience_elsewhere: float = 0.0
     expired: dict[UUID, tuple[datetime, float]] = field(default_factory=dict)
     strays: dict[str, float] = field(default_factory=dict)
 
-    def look(self, held: Sequence[Held], *, at: datetime, elsewhere: Collection[UUID] = ()) -> set[UUID]:
-        """Return which of the claims nobody looks after any more; the journals of those `elsewhere` are out of reach."""
+    def look(self, held: Sequence[Held], *, at: datetime) -> set[UUID]:
+        """Return which of the claims nobody looks after any more."""
         now = time.monotonic()
         seen: dict[UUID, tuple[datetime, float]] = {}
         abandoned = set()
@@ -65,8 +63,7 @@ class Watch:
             if claim.lease_until < at:
                 until, since = self.expired.get(claim.token, (None, now))
                 seen[claim.token] = claim.lease_until, since if until == claim.lease_until else now
-                patience = self.patience_elsewhere if claim.token in elsewhere else self.patience
-                if until == claim.lease_until and now - since >= patience:
+                if until == claim.lease_until and now - since >= self.patience:
                     abandoned.add(claim.token)
         self.expired = seen
         return abandoned
@@ -90,6 +87,8 @@ def rescue_here(watch: Watch, *, folder: Path, at: datetime) -> int:
     with transaction():
         rows = db.session.execute(text(_HELD.format(which="lease_token = ANY(:tokens)")), {"tokens": list(findings)})
         held = [Held(*row) for row in rows]
+    ownerless = findings.keys() - {claim.token for claim in held}
+    lost.reopen({token: found for token in ownerless if (found := findings[token]) is not None}, at=at)
     rescued = _look_after(watch, [claim for claim in held if findings[claim.token] is not None], findings, at=at)
     _tidy(watch, folder, held)
     return rescued
@@ -102,8 +101,7 @@ _HELD = """
 
 
 def _look_after(watch: Watch, held: Sequence[Held], findings: Mapping[UUID, Finding | None], *, at: datetime) -> int:
-    elsewhere = {token for token, finding in findings.items() if finding is None}
-    abandoned = watch.look(held, at=at, elsewhere=elsewhere)
+    abandoned = watch.look(held, at=at)
     rescued = 0
     for claim in held:
         finding = findings[claim.token]
@@ -142,6 +140,8 @@ def _save(claim: Held, finding: Finding | None, *, at: datetime) -> None:
         notes = finding.notes()
     with transaction():
         _settle(claim, notes, at=at)
+        if notes is None:
+            lost.remember(claim.token, delivery_id=claim.delivery_id, at=at)
     if finding is not None:
         finding.discard()
 

@@ -16,9 +16,7 @@ log = logging.getLogger(__name__)
 #: A lease that has run out and is not renewed for this long is nobody's: senders renew theirs every 6 seconds. With what lies
 #: between two sweeps, once before and once after it, this stays within the 15 seconds that a rescue may take.
 PATIENCE_SECONDS = 9.0
-#: A journal on another machine: that machine's own workers come first, also when they have to be started again.
-PATIENCE_ELSEWHERE_SECONDS = 30.0
-_watch = Watch(patience=PATIENCE_SECONDS, patience_elsewhere=PATIENCE_ELSEWHERE_SECONDS)
+_watch = Watch(patience=PATIENCE_SECONDS)
 _watch_here = Watch(patience=PATIENCE_SECONDS)
 #: A sending job says every second that it lives; a slot without this word is given a job.
 ALIVE_SECONDS = 5

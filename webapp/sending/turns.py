@@ -78,7 +78,8 @@ def better_place(waiting: Sequence[Due], *, own: int, seconds: float) -> int | N
     """Return the delivery that a process should leave its `own` for, after so many seconds with it; None to stay.
 
     A small one that has nobody is gone to at once. After a slice: to one of at least the same priority that has nobody, to a
-    more urgent one, or to an equal one with two processes fewer. After a long slice, to whoever has nobody.
+    more urgent one, to an equal one with two processes fewer, or to one that nobody has worked on lately. After a long slice, to
+    whoever has nobody.
     """
     mine = next((one for one in waiting if one.delivery_id == own), None)
     if mine is None:  # all that is left of it is in hands already
@@ -96,7 +97,8 @@ def _deserves(other: Due, *, mine: Due, seconds: float) -> bool:
         return True
     if other.priority == mine.priority:
         return other.workers + 1 < mine.workers
-    return not other.workers and seconds >= LONG_SLICE_SECONDS
+    # A first look comes soon: it tells whether the relay works at all.
+    return not other.workers and (not other.served or seconds >= LONG_SLICE_SECONDS)
 
 
 class Turn:
