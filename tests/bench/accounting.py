@@ -206,7 +206,7 @@ def work(order, folder):
         for batch in batches(claim, journal):
             began = time.perf_counter()
             with transaction():
-                outcomes.record(order, batch, token=token, started_at=START, at=datetime.now(UTC))
+                outcomes.record(order, batch, token=token, at=datetime.now(UTC))
             spent["record"] += time.perf_counter() - began
             rows += len(batch.results)
         journal.discard()

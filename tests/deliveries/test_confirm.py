@@ -156,6 +156,33 @@ def test_the_rest_of_a_stopped_delivery_becomes_a_delivery_of_its_own(sending, p
     assert db.session.query(ListMember).filter_by(list_id=made.targets[0].list_id).count() == 250
 
 
+def test_nobody_is_left_out_of_the_rest_because_a_worker_still_holds_messages(sending, people):
+    with transaction():
+        db.session.query(Chunk).filter_by(no=1).one().lease_token = "0f0e0d0c-0b0a-4908-8706-050403020100"
+        ledger.shift(sending.id, at=T0, waiting=-100, sending=100)
+    with transaction():
+        control.stop(sending.id, by=people.supervisor, at=T0)
+    with pytest.raises(Conflict, match="still on their way"), transaction():
+        copies.to_the_rest(sending.id, outcomes=copies.REST, by=people.marketer, at=T0)
+
+
+def test_a_second_draft_to_the_rest_does_not_change_whom_the_first_one_goes_to(sending, people):
+    with transaction():
+        control.stop(sending.id, by=people.supervisor, at=T0)
+    with transaction():
+        unsure = db.session.query(Message).order_by(Message.seq).limit(3)
+        for message in unsure:
+            message.status = Outcome.UNCONFIRMED
+        ledger.shift(sending.id, at=T0, cancelled=-3, unconfirmed=3)
+    lists = []
+    for outcomes in (copies.REST, copies.REST, copies.FAILED):
+        with transaction():
+            made = copies.to_the_rest(sending.id, outcomes=outcomes, by=people.marketer, at=T0)
+            lists.append(made.targets[0].list_id)
+    sizes = [db.session.query(ListMember).filter_by(list_id=one).count() for one in lists]
+    assert sizes == [247, 247, 250]
+
+
 def test_a_copy_has_the_same_content_and_audience_and_is_a_draft(ready, people):
     with transaction():
         made = copies.copy(ready.id, by=people.marketer, at=T0)

@@ -26,7 +26,7 @@ def write(order, claim, results, *, token=None):
     done = {result.seq for result in results}
     remaining = [Piece(piece.chunk_id, piece.retrying, piece.seqs - done) for piece in claim.pieces]
     with transaction():
-        return outcomes.record(order, Batch(results, remaining), token=token or claim.token, started_at=T0, at=T0)
+        return outcomes.record(order, Batch(results, remaining), token=token or claim.token, at=T0)
 
 
 def sent(row, **changed):

@@ -189,7 +189,7 @@ def test_sent_again_while_its_old_chunk_is_in_hand_a_message_is_counted_once(dat
     lost = Result(3, piece.chunk_id, Outcome.UNCONFIRMED, 0)
     rest = Piece(piece.chunk_id, retrying=False, seqs=piece.seqs - {3})
     with transaction():
-        outcomes.record(order, Batch([lost], [rest]), token=claim.token, started_at=T0, at=T0)
+        outcomes.record(order, Batch([lost], [rest]), token=claim.token, at=T0)
     with transaction():
         unconfirmed.send_again(order.delivery_id, seqs=[3], by=supervisor, at=T0)
     check_balance(order)

@@ -143,7 +143,7 @@ class Sending(RuleBasedStateMachine):
         batch = Batch(worker.told, list(pieces.values()))
         for _ in range(1 + twice):  # a commit whose answer was lost is done once more
             with transaction():
-                outcomes.record(self.order, batch, token=worker.claim.token, started_at=T0, at=self.at)
+                outcomes.record(self.order, batch, token=worker.claim.token, at=self.at)
         worker.remaining.update(pieces)
         worker.told = []
 

@@ -1,5 +1,6 @@
 """New deliveries made from others: a copy, or one to those who did not get the first."""
 
+import itertools
 from collections.abc import Collection
 from datetime import datetime
 
@@ -9,7 +10,7 @@ from webapp.accounts.models import User
 from webapp.accounts.rights import Right
 from webapp.audience.models import ContactList
 from webapp.db import db
-from webapp.deliveries import preparation
+from webapp.deliveries import ledger, preparation
 from webapp.deliveries.access import get_delivery
 from webapp.deliveries.models import Delivery, DeliveryList, DeliverySegment, Message
 from webapp.deliveries.moves import refusal
@@ -44,31 +45,47 @@ def copy(delivery_id: int, *, by: User, at: datetime) -> Delivery:
 
 
 def to_the_rest(delivery_id: int, *, outcomes: Collection[Outcome], by: User, at: datetime) -> Delivery:
-    """Make a draft to those of a stopped or finished delivery whose message had one of these outcomes."""
-    source = get_delivery(delivery_id, by=by)
+    """Make a draft to those of a stopped or finished delivery whose message had one of these outcomes, with a list of its own.
+
+    Raises Conflict while a worker still holds messages of it: who is left is known once these have come to their end.
+    """
+    source = get_delivery(delivery_id, by=by, lock=True)
     if State(source.state) not in FINAL:
         raise refusal(delivery_id)
+    if ledger.read(delivery_id).remaining:
+        raise Conflict(
+            _l("Some messages of it are still on their way. Try again when all are accounted for."), state=source.state
+        )
     wanted = [int(outcome) for outcome in outcomes]
     of_these = select(func.count()).where(Message.delivery_id == delivery_id, Message.status.in_(wanted))
     if not db.session.scalar(of_these):
         raise Conflict(_l("Everybody got it: there is nobody left to send to."), state=source.state)
-    name = gettext("Rest of %(name)s (%(number)s)", name=source.label, number=source.id)
+    of = {"name": source.label, "number": source.id}
+    if outcomes == REST:
+        name = gettext("Rest of %(name)s (%(number)s)", **of)
+    else:
+        name = gettext("Failed or missed of %(name)s (%(number)s)", **of)
     made = _draft(source, label=name, by=by, at=at)
-    rest = db.session.scalar(select(ContactList).where(ContactList.name == name))
-    if rest is None:
-        rest = ContactList(name=name, folder_id=source.folder_id, created_at=at)
-        db.session.add(rest)
-        db.session.flush()
+    rest = ContactList(name=_unused(name), folder_id=source.folder_id, created_at=at)
+    db.session.add(rest)
+    db.session.flush()
     db.session.execute(
         text("""
             INSERT INTO list_member (list_id, contact_id)
             SELECT DISTINCT :list_id, contact_id FROM message JOIN contact ON contact.id = contact_id
-            WHERE delivery_id = :delivery_id AND status = ANY(:wanted) ON CONFLICT DO NOTHING
+            WHERE delivery_id = :delivery_id AND status = ANY(:wanted)
         """),
         {"list_id": rest.id, "delivery_id": delivery_id, "wanted": wanted},
     )
     made.targets = [DeliveryList(list_id=rest.id, position=0)]
     return _added(made)
+
+
+def _unused(name: str) -> str:
+    """Return a name that no list has: another draft's audience must not grow by this one's."""
+    taken = set(db.session.scalars(select(ContactList.name).where(ContactList.name.startswith(name, autoescape=True))))
+    others = (f"{name}, {number}" for number in itertools.count(2))
+    return next(one for one in itertools.chain([name], others) if one not in taken)
 
 
 def archive(delivery_id: int, *, archived: bool, by: User, at: datetime) -> None:

@@ -61,7 +61,7 @@ class Order:
     delivery_id: int
     preparation_id: int
     topic_id: int | None
-    validity: timedelta = VALIDITY  # how long after its start refused messages are tried again
+    validity: timedelta = VALIDITY  # how long a message that is refused for now is tried again
 
 
 _CLAIM = text("""

@@ -53,7 +53,7 @@ class Batch:
     remaining: Sequence[Piece]
 
 
-def record(order: Order, batch: Batch, *, token: UUID, started_at: datetime, at: datetime) -> int:
+def record(order: Order, batch: Batch, *, token: UUID, at: datetime) -> int:
     """Write results of a claim; return how many. What belongs to a chunk that is no longer ours is dropped.
 
     The counters come last: other processes wait for their row until this transaction is done.
@@ -66,8 +66,7 @@ def record(order: Order, batch: Batch, *, token: UUID, started_at: datetime, at:
     for (attempts, code), seqs in accepted.items():
         counts["sent"] += _write_accepted(order, seqs, attempts=attempts, code=code, at=at)
     if others:
-        until = started_at + order.validity
-        settled = [_settled(result, until=until, at=at) for result in others]
+        settled = [_settled(result, validity=order.validity) for result in others]
         written = _write_each(order, settled, at=at)
         others = [result for result in settled if result.seq in written]
         counts.update(_COUNTER[result.outcome] for result in others)
@@ -86,23 +85,30 @@ def record(order: Order, batch: Batch, *, token: UUID, started_at: datetime, at:
     return counts.total()
 
 
-def next_attempt(attempts: int, *, greylisted: bool, until: datetime | None, at: datetime) -> datetime | None:
-    """Return when a message refused for the `attempts`-th time is tried again, or None past `until`."""
+def wait_after(attempts: int, *, greylisted: bool) -> timedelta:
+    """Return how long a message that was refused for the `attempts`-th time waits for the next one."""
     if attempts == 1 and greylisted:
-        return at + FIRST_WAIT_GREYLISTED
-    due = at + SCHEDULE[min(attempts, len(SCHEDULE)) - 1]
-    return due if until is None or due <= until else None
+        return FIRST_WAIT_GREYLISTED
+    return SCHEDULE[min(attempts, len(SCHEDULE)) - 1]
 
 
-def _settled(result: Result, *, until: datetime, at: datetime) -> Result:
-    if result.outcome is not Outcome.RETRYING or _due(result, until=until, at=at) is not None:
+def is_tried_again(attempts: int, *, validity: timedelta) -> bool:
+    """Whether a message refused for the `attempts`-th time is tried once more: its waits stay within the validity.
+
+    Its own waits count. What keeps a delivery back (a pause, limits, a plan that takes weeks) takes no attempt from anybody.
+    """
+    waits = (wait_after(number, greylisted=False) for number in range(1, attempts + 1))
+    return sum(waits, timedelta()) <= validity
+
+
+def _settled(result: Result, *, validity: timedelta) -> Result:
+    if result.outcome is not Outcome.RETRYING or is_tried_again(result.attempts + 1, validity=validity):
         return result
     return result._replace(outcome=Outcome.FAILED)
 
 
-def _due(result: Result, *, until: datetime, at: datetime) -> datetime | None:
-    greylisted = result.kind is Kind.SOFT and result.code in {450, 451}
-    return next_attempt(result.attempts + 1, greylisted=greylisted, until=until, at=at)
+def _is_greylisted(result: Result) -> bool:
+    return result.kind is Kind.SOFT and result.code in {450, 451}
 
 
 def _sorted_out(results: Iterable[Result]) -> tuple[dict[tuple[int, int], list[int]], list[Result]]:
@@ -178,10 +184,9 @@ def _plan_retries(order: Order, results: Iterable[Result], *, at: datetime) -> N
     waves: dict[tuple[bool, int], list[int]] = defaultdict(list)
     for result in results:
         if result.outcome is Outcome.RETRYING:
-            greylisted = result.kind is Kind.SOFT and result.code in {450, 451}
-            waves[greylisted, result.attempts].append(result.seq)
+            waves[_is_greylisted(result), result.attempts].append(result.seq)
     for (greylisted, attempts), seqs in waves.items():
-        due = next_attempt(attempts + 1, greylisted=greylisted, until=None, at=at)
+        due = at + wait_after(attempts + 1, greylisted=greylisted)
         add_chunk(order.delivery_id, seqs=seqs, retrying=True, not_before=due)
         events.tally(order.delivery_id, at=at, code="retry_wave", count=len(seqs), attempt=attempts + 2)
 

@@ -176,10 +176,7 @@ def _settle(claim: Held, notes: dict[int, Note] | None, *, at: datetime) -> None
         pieces.append(Piece(chunk.id, bool(chunk.retrying), frozenset(untouched)))
     for worker in {chunk.worker for chunk in chunks}:
         seats.leave_for(worker or "")
-    started_at = delivery.started_at or at
-    outcomes.record(
-        order, Batch(results, [p for p in pieces if p.seqs]), token=claim.token, started_at=started_at, at=at
-    )
+    outcomes.record(order, Batch(results, [p for p in pieces if p.seqs]), token=claim.token, at=at)
     returned = claims.give_back(order, pieces, at=at)
     if delivery.state == State.STOPPED:
         control.cancel_unclaimed(order.delivery_id, at=at)

@@ -296,7 +296,6 @@ class Run:
                     self._job.order,
                     Batch([one.result for one in group], list(pieces.values())),
                     token=hold.token,
-                    started_at=self._job.started_at,
                     at=self._terms.clock(),
                 )
                 after.append((hold, pieces))

@@ -59,7 +59,6 @@ class Work:
     order: Order
     maker: Maker
     way: Way
-    started_at: datetime
 
 
 def load(delivery_id: int, *, at: datetime, worker: str = "") -> Work | None:
@@ -94,7 +93,6 @@ def load(delivery_id: int, *, at: datetime, worker: str = "") -> Work | None:
             sender_domain.domain_of(preparation.frozen["from_address"]),
             _tolerance(relay),
         ),
-        started_at=delivery.started_at or at,
     )
 
 
