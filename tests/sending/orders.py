@@ -149,3 +149,18 @@ def check_balance(order):
 
 def later(**wait):
     return T0 + timedelta(**wait)
+
+
+def delivery_of(order):
+    return db.session.get(Delivery, order.delivery_id, populate_existing=True)
+
+
+def has_paused(order, reason, count):
+    assert (delivery_of(order).state, delivery_of(order).state_reason) == ("paused", reason)
+    return is_untouched(order, count)
+
+
+def is_untouched(order, count):
+    assert statuses(order) == {"waiting": count}  # no attempt is burnt
+    assert check_balance(order).waiting == count
+    return True

@@ -10,46 +10,14 @@ from tests.fixtures import T0
 from tests.mail.certificates import make_certificate
 from tests.mail.desks import good
 from tests.mail.servers import ScriptedServer
-from tests.sending.orders import check_balance, make_order, statuses
+from tests.sending.orders import check_balance, delivery_of, has_paused, is_untouched, make_order, statuses
 from webapp.db import db, transaction
 from webapp.deliveries import ledger, reasons
-from webapp.deliveries.models import Delivery, Event
+from webapp.deliveries.models import Event
 from webapp.mail.models import Relay
 from webapp.sending import events, postponed, slowing, troubles, work
-from webapp.sending.run import Run, Terms
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def go(database, tmp_path, monkeypatch):
-    """Run a sending job for a delivery from a given moment on, with little patience."""
-    monkeypatch.setattr("webapp.sending.troubles.PATIENCE_SECONDS", 0.2)
-
-    def run(order, *, at=T0, seconds=600.0, hurried=False, leaving=lambda: False):
-        begun = time.monotonic()
-
-        def clock():
-            return at + timedelta(seconds=time.monotonic() - begun)
-
-        with transaction():
-            job = work.load(order.delivery_id, at=clock())
-        if job is None:
-            return "nothing"
-        terms = Terms(clock=clock, journal=tmp_path, worker="test", seconds=seconds, leaving=leaving)
-        if hurried:
-            terms.least_seconds, terms.hurried = 0.0, lambda: True
-        ending = Run(job, terms).go()
-        if ending == "dry":
-            with transaction():
-                work.finish(order.delivery_id, at=clock())
-        return ending
-
-    return run
-
-
-def delivery_of(order):
-    return db.session.get(Delivery, order.delivery_id, populate_existing=True)
 
 
 def noted(order, code):
@@ -82,17 +50,6 @@ def send_to(order, domain, count):
             text(f"UPDATE message_{order.preparation_id} SET email = 'p' || seq || '@' || :domain WHERE seq < :count"),
             {"domain": domain, "count": count},
         )
-
-
-def has_paused(order, reason, count):
-    assert (delivery_of(order).state, delivery_of(order).state_reason) == ("paused", reason)
-    return is_untouched(order, count)
-
-
-def is_untouched(order, count):
-    assert statuses(order) == {"waiting": count}  # no attempt is burnt
-    assert check_balance(order).waiting == count
-    return True
 
 
 def test_a_certificate_that_is_not_valid_pauses_at_once(go, tmp_path_factory):

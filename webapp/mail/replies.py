@@ -26,6 +26,11 @@ class Verdict(NamedTuple):
     permanent: bool
 
 
+_RELAY_DENIED = re.compile(
+    r"relay(?:ing)? (?:access |is )?(?:denied|prohibited|not (?:permitted|allowed))"
+    r"|(?:unable|cannot|not (?:permitted|allowed|authori[sz]ed)|refus\w+) to relay|do(?:es)? not relay|must authenticate",
+    re.IGNORECASE,
+)
 _HARD = frozenset({"1.0", "1.1", "1.2", "1.3", "1.6", "1.10", "2.1"})
 _CONTENT = frozenset({"2.3", "3.4"})
 _OUR_LOGIN = frozenset({530, 534, 535, 538})
@@ -59,11 +64,19 @@ def classify(reply: Reply, stage: Stage) -> Verdict:
         # A command not understood is between the relay and us, but for an address whose writing it does not like.
         kind = Kind.SOFT if stage is Stage.RCPT and reply.code in {501, 504} else Kind.RELAY
         kind = Kind.HARD if reply.status == "5.1.3" else kind
+    elif _is_of_our_use(reply, stage):
+        kind = Kind.RELAY
     elif reply.status:
         kind = _by_status(reply, stage)
     else:
         kind = _by_text(reply, stage)
     return Verdict(kind, permanent=reply.code >= 500)
+
+
+def _is_of_our_use(reply: Reply, stage: Stage) -> bool:
+    """Whether the relay does not want us, or our sender: nothing but that has been said of the message so far."""
+    of_sender = stage is Stage.MAIL and reply.status[1:4] == ".7."
+    return of_sender or (stage is not Stage.CONTENT and bool(_RELAY_DENIED.search(reply.text)))
 
 
 def _by_status(reply: Reply, stage: Stage) -> Kind:
@@ -82,7 +95,8 @@ def _by_status(reply: Reply, stage: Stage) -> Kind:
     vague = detail in {"1.0", "2.1"}
     if reply.code >= 500 and detail in _HARD and not (vague and of_policy):
         return Kind.HARD
-    return Kind.SOFT
+    # That international addresses are not taken says nothing about this one.
+    return Kind.POLICY if detail == "6.7" else Kind.SOFT
 
 
 def _by_text(reply: Reply, stage: Stage) -> Kind:

@@ -72,7 +72,7 @@ class Run:
         self._terms = terms
         self._stock = Stock()
         way = job.way
-        self._weather = Weather(way.tolerance.refusals)
+        self._weather = Weather(way.tolerance.refusals, way.tolerance.believed)
         self._pacer = Pacer(way.relay_id, per_second=way.per_second, share=terms.share, by_domain=way.by_domain)
         self._limits = Limits(way.relay_id, self._pacer, way.domain)
         now = time.monotonic()
@@ -150,6 +150,8 @@ class Run:
             return "time"
         self._renew()
         self._fill()
+        if len(self._stock.kept) + len(self._stock.told) == self._stock.open:
+            self._stock.tell_kept()  # nothing is under way that could tell what they mean
         dried_up = "dry" if self._dry else "switched" if self._job.way.share.spent else ""
         return "" if self._stock.open else dried_up
 
@@ -324,6 +326,7 @@ class Run:
             time.sleep(_TICK)
         if self._loop.is_alive():
             return  # the leases run out and the journals tell
+        self._stock.settle_kept(refuses_all=self._weather.stormy or not self._weather.took)
         while self._stock.told and time.monotonic() < until:
             self._patiently(lambda: self._record(at_once=True))
         self._patiently(self._give_back)

@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from uuid import UUID
@@ -68,6 +69,7 @@ class Stock:
 
     waiting: deque[Item] = field(default_factory=deque)
     told: deque[Told] = field(default_factory=deque)
+    kept: deque[tuple[Item, Told]] = field(default_factory=deque)  # refusals that may turn out to be the relay's own
     holds: list[Hold] = field(default_factory=list)
     filled: Callable[[], object] = field(default=lambda: None)
 
@@ -78,6 +80,23 @@ class Stock:
             Item(row, hold, place, row.email.rpartition("@")[2].lower()) for place, row in enumerate(rows)
         )
         self.filled()
+
+    def tell_kept(self) -> None:
+        """The refusals that were kept are what they say."""
+        with suppress(IndexError):  # there are no more, or the other thread was faster
+            while True:
+                self.told.append(self.kept.popleft()[1])
+
+    def take_back(self, item: Item) -> None:
+        """Nothing has become of a message: it waits once more."""
+        item.hold.journal.take_back(item.place)
+        self.waiting.append(item)
+
+    def settle_kept(self, *, refuses_all: bool) -> None:
+        """The run ends. If the relay refuses everything, none of the refusals that were kept is an outcome."""
+        while refuses_all and self.kept:
+            self.take_back(self.kept.popleft()[0])
+        self.tell_kept()
 
     @property
     def open(self) -> int:

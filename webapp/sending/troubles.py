@@ -29,6 +29,7 @@ class Tolerance:
     refusals: int = 25
     bounces: int = 15
     complaints: int = 3
+    believed: bool = False  # that refusals, however many, are what they say
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,12 @@ def judge(weather: Weather) -> Reason | None:
         return None
     unreachable = error.trouble is wire.Trouble.UNREACHABLE
     return Reason("relay_unreachable" if unreachable else "relay_broken", {"text": text})
+
+
+def refusals_believed(delivery_id: int) -> bool:
+    """Whether a person has resumed after a row of refusals, and nothing was taken since: else it would pause for ever."""
+    before = events.last(delivery_id, code="refusals")
+    return before is not None and before.params.get("sent") == ledger.read(delivery_id).sent
 
 
 def too_many_bounces(delivery_id: int, *, limit: int) -> Reason | None:

@@ -16,6 +16,7 @@ class Weather:
     """
 
     most_refused: int = 25
+    believed: bool = False  # a person has resumed after such a row: refusals are what they say
     refused_in_a_row: int = 0
     refusal: str = ""
     refusing: set[str] = field(default_factory=set)  # the domains in that row, "" for all that is not one domain's
@@ -32,15 +33,17 @@ class Weather:
     @property
     def stormy(self) -> bool:
         """Whether the relay refuses everything; a domain or two that want nothing for now are only slowed down."""
-        if self.broken:
-            return True
-        enough = self.refused_in_a_row >= self.most_refused
-        return enough and ("" in self.refusing or len(self.refusing) >= DOMAINS_IN_A_ROW)
+        return self.broken or (self.enough and ("" in self.refusing or len(self.refusing) >= DOMAINS_IN_A_ROW))
+
+    @property
+    def enough(self) -> bool:
+        """Whether as many were refused in a row as are borne."""
+        return self.refused_in_a_row >= self.most_refused
 
     @property
     def known(self) -> bool:
-        """Whether it is seen how the relay is: it answers, and nothing has failed since."""
-        return self.spoke and not self.failures
+        """Whether it is seen how the relay is: it answers, nothing has failed since, and it does not refuse all there is."""
+        return self.spoke and not self.failures and (self.took or not self.refused_in_a_row)
 
     def accepted(self) -> None:
         """The relay takes messages."""

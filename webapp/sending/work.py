@@ -21,7 +21,7 @@ from webapp.mail.models import Relay
 from webapp.mail.session import Target
 from webapp.mail.tokens import Signer
 from webapp.mail.warmup import Sender
-from webapp.sending import choosing, domains, events, relays
+from webapp.sending import choosing, domains, events, relays, troubles
 from webapp.sending import seats as seating
 from webapp.sending.claims import Order
 from webapp.sending.limits import Limits
@@ -91,7 +91,7 @@ def load(delivery_id: int, *, at: datetime, worker: str = "") -> Work | None:
             relay.by_domain,
             _share(delivery, relay, at=at),
             sender_domain.domain_of(preparation.frozen["from_address"]),
-            _tolerance(relay),
+            _tolerance(delivery, relay),
         ),
     )
 
@@ -134,8 +134,9 @@ def _made(delivery: Delivery, preparation: Preparation, relay: Relay, *, at: dat
         return None
 
 
-def _tolerance(relay: Relay) -> Tolerance:
-    return Tolerance(relay.pause_refusals, relay.pause_bounces, relay.pause_complaints)
+def _tolerance(delivery: Delivery, relay: Relay) -> Tolerance:
+    believed = troubles.refusals_believed(delivery.id)
+    return Tolerance(relay.pause_refusals, relay.pause_bounces, relay.pause_complaints, believed)
 
 
 def _is_workable(delivery: Delivery, *, at: datetime) -> bool:
@@ -250,6 +251,8 @@ def _spent(delivery: Delivery, *, relay_id: int, domain: str, at: datetime) -> S
 
 def pause(delivery_id: int, *, code: str, at: datetime, **params: str | int) -> bool:
     """Pause for a trouble, with its reason in words; False if the delivery was not being sent any more."""
+    if code == "refusals":
+        params["sent"] = ledger.read(delivery_id).sent
     try:
         moves.move(delivery_id, "trouble", at=at, by=None, reason=code, params=params)
     except Conflict:
