@@ -14,7 +14,7 @@ from types import FrameType
 
 from sqlalchemy import text
 
-from jobs import audience, due, imports, mail, prepare, pressure, send
+from jobs import audience, due, feedback, imports, mail, prepare, pressure, send
 from webapp import broker
 from webapp.app import create_app
 from webapp.db import db, limit_idle
@@ -35,6 +35,7 @@ Context = Callable[[], AbstractContextManager[object]]  # what tasks run in: tha
 LANES: dict[str, list[Task]] = {
     "rescuing": [(2.0, send.rescue)],
     "starting": [(1.0, due.start_due), (2.0, send.sweep), (5.0, prepare.sweep), (10.0, mail.sweep)],
+    "reading": [(2.0, feedback.read)],
     "counting": [(5.0, send.count_domains)],
     "keeping": [
         (5.0, imports.sweep),

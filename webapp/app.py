@@ -48,6 +48,8 @@ from webapp.deliveries import (
     typology_views,
 )
 from webapp.deliveries import views as deliveries
+from webapp.feedback import erasure as feedback_erasure
+from webapp.feedback import views as mailboxes
 from webapp.insight import export_views as exports
 from webapp.insight import live_views as insight_live
 from webapp.insight import received
@@ -91,6 +93,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     security.init_app(app)  # after login: who was signed out meanwhile is asked to sign in, not told of a token
     history.provide(received)
     erasure.also(tracking_erasure.forget)
+    erasure.also(feedback_erasure.forget)
     joining.also(tracking_joining.bring)
     attributes.used_in(attribute_use.deliveries)
     for features in (segment_kinds, segments, conditions):
@@ -140,6 +143,7 @@ SETTINGS: tuple[Blueprint, ...] = (
     grant_views.bp,
     quiet_views.bp,
     domain_views.bp,
+    mailboxes.bp,
     typology_views.bp,
     audit.bp,
 )

@@ -36,6 +36,7 @@ def prepare_machine() -> None:
     upgrade()
     with transaction():
         ready.relays(settings, at=clock.now())
+        ready.mailbox(settings, at=clock.now())
     with transaction():
         told = ready.demo(at=clock.now()) if settings.demo else {}
     click.echo(json.dumps({**told, "users": ready.users()}))

@@ -176,7 +176,7 @@ class Settings:
         "Domain that bounces come back to, as bounce+…@ it; empty for the domain of each sender.", _optional_domain, ""
     )
     unsubscribe_mailbox: str = _setting(
-        "Address offered beside one-click unsubscribing, for mail programs that write instead; a mail to it has `unsubscribe` "
+        "Address offered for unsubscribing by mail where no mailbox in Settings → Mailboxes has one; a mail to it has `unsubscribe` "
         "and a token as its subject, and somebody must read it. Empty for none.",
         _optional_address,
         "",
@@ -251,6 +251,11 @@ class Settings:
     def journal(self) -> Path:
         """Where senders keep the journal of what is on the wire."""
         return self.sendoff_var / "journal"
+
+    @property
+    def returned(self) -> Path:
+        """Where the built-in relay keeps mail to return paths and to its address for unsubscribing (a Maildir)."""
+        return self.sendoff_var / "returned"
 
     @property
     def spool(self) -> Path:

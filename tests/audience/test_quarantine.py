@@ -34,7 +34,7 @@ def test_many_failures_within_a_few_days_are_not_enough() -> None:
 @pytest.mark.usefixtures("database")
 def test_a_message_that_arrives_breaks_the_row_of_failures() -> None:
     _fail(4, every=5 * DAY)
-    quarantine.arrived(["full@x.example", "other@x.example"])
+    quarantine.arrived(["full@x.example", "other@x.example"], at=T0)
     assert quarantine.failed({"full@x.example": ""}, at=T0 + 20 * DAY) == 0
     assert quarantine.of_address("full@x.example").failures == 1
 

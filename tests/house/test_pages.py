@@ -14,6 +14,8 @@ from webapp.audience.models import Attribute, Contact, ContactList, Segment, Sup
 from webapp.db import db, transaction
 from webapp.deliveries import ledger
 from webapp.deliveries.models import Delivery, Preparation
+from webapp.feedback.models import ReadMail
+from webapp.mail.models import Mailbox
 from webapp.rules.models import Rule, Typology
 from webapp.sending.models import Provider
 
@@ -53,6 +55,14 @@ def things(make_delivery, make_user) -> dict[str, list[Any]]:
             db.session.add(one)
         for number, key in enumerate(("a<b@x.no", "@x.no", "#0ab")):
             db.session.add(Suppression(email_norm=key, cause=("manual", "manual", "erased")[number], created_at=T0))
+        for kind, trouble in (("imap", "login"), ("maildir", None)):
+            db.session.add(
+                Mailbox(name=f"A <{kind}>", kind=kind, created_at=T0, trouble=trouble, trouble_text="<no>", failures=1)
+            )
+        db.session.flush()
+        for number, kind in enumerate(("bounce", "complaint", "unsubscribe", "broken", "other")):
+            read = ReadMail(digest=bytes([number]), mailbox_id=ids(Mailbox)[0], at=T0, kind=kind, reason="token")
+            db.session.add(read)
         db.session.add(Segment(name="A <segment>", tree=tree, created_at=T0, updated_at=T0))
     return {
         "delivery_id": deliveries,
@@ -67,6 +77,7 @@ def things(make_delivery, make_user) -> dict[str, list[Any]]:
         "attribute_id": ids(Attribute),
         "suppression_id": ids(Suppression),
         "domain": ["fjellheim.example"],
+        "mailbox_id": ids(Mailbox),
         "provider_id": ids(Provider)[:1],
         "typology_id": ids(Typology)[:1],
         "rule_id": ids(Rule),

@@ -13,6 +13,7 @@ from webapp.local import relay as relay_module
 from webapp.local.addresses import free_port
 from webapp.local.behaviour import Answer, answer
 from webapp.local.relay import Caught, Relay, subject_of
+from webapp.local.returned import Returned
 from webapp.local.smtp import Envelope
 
 GREYLISTED = next(a for n in range(9999) if answer(a := f"p{n}@nord.example") is Answer.LATER)
@@ -23,9 +24,9 @@ FINE = next(a for n in range(9999) if answer(a := f"p{n}@nord.example") is Answe
 class Running:
     """A relay in a thread of its own."""
 
-    def __init__(self, database_url: str, *, demo: bool = True) -> None:
+    def __init__(self, database_url: str, *, demo: bool = True, returned: Returned | None = None) -> None:
         self.port = free_port("127.0.0.1")
-        self.relay = Relay(database_url=database_url, demo=demo)
+        self.relay = Relay(database_url=database_url, demo=demo, returned=returned)
         self.loop = asyncio.new_event_loop()
         self.ready = threading.Event()
         self.thread = threading.Thread(target=self._run)

@@ -74,6 +74,8 @@ ACTIONS: dict[str, Any] = {
     "suppression-imported": _l("Imported a suppression list"),
     "suppression-removed": _l("Removed from the suppression list"),
     "quarantine-released": _l("Let an address out of the quarantine"),
+    "mailbox-changed": _l("Changed a mailbox"),
+    "mailbox-removed": _l("Removed a mailbox"),
     "relay-changed": _l("Changed a relay"),
     "domain-plan-changed": _l("Changed the warm-up of a sending domain"),
     "limit-changed": _l("Changed a limit by domain"),

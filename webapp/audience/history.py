@@ -23,6 +23,8 @@ class Received:
     opened_by_machine: bool
     clicked_at: datetime | None
     unsubscribed_at: datetime | None
+    bounced_at: datetime | None = None  # it came back after the relay had taken it
+    complained_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -200,7 +200,8 @@ class Quarantine(Model):
     """An address that could not be reached several times: left alone for a while, then tried again.
 
     `failures` since `first_failed_at` have not been broken by a message that arrived; `until` is None as long as they
-    are too few.
+    are too few. Of an address whose messages came back after the relay had taken them (`came_back`), that a message is
+    taken tells nothing yet: `taken_at` is when one first was since the last failure.
     """
 
     __tablename__ = "quarantine"
@@ -211,6 +212,8 @@ class Quarantine(Model):
     last_failed_at: Mapped[datetime]
     until: Mapped[datetime | None]
     detail: Mapped[str] = mapped_column(default="", server_default="")
+    came_back: Mapped[bool] = mapped_column(default=False, server_default="false")
+    taken_at: Mapped[datetime | None]
 
 
 class Suppression(Model):

@@ -56,7 +56,8 @@ def _times(found: Contact) -> dict[str, str]:
 
 
 def _message(one: history.Received) -> dict[str, Any]:
-    times = {name: getattr(one, name) for name in ("at", "opened_at", "clicked_at", "unsubscribed_at")}
+    names = ("at", "opened_at", "clicked_at", "unsubscribed_at", "bounced_at", "complained_at")
+    times = {name: getattr(one, name) for name in names}
     return {
         "delivery": one.label,
         "outcome": one.outcome,

@@ -20,17 +20,23 @@ from webapp.words import _l
 FAILURES = 5
 OVER = timedelta(days=14)
 LASTS = timedelta(days=30)
+#: So long mail servers try before they send a message back (RFC 5321 §4.5.4.1).
+MAY_COME_BACK = timedelta(days=5)
 
 
-def failed(answers: Mapping[str, str], *, at: datetime) -> int:
-    """Count a failure of each normalised address, given with its last answer; return how many are in quarantine now."""
+def failed(answers: Mapping[str, str], *, at: datetime, came_back: bool = False) -> int:
+    """Count a failure of each normalised address, given with its last answer; return how many are in quarantine now.
+
+    `came_back`: the relay had taken the messages, and they were returned later.
+    """
     rows = db.session.execute(
         text("""
-            INSERT INTO quarantine AS q (email_norm, failures, first_failed_at, last_failed_at, detail)
-            SELECT key, 1, CAST(:at AS timestamptz), CAST(:at AS timestamptz), detail
+            INSERT INTO quarantine AS q (email_norm, failures, first_failed_at, last_failed_at, detail, came_back)
+            SELECT key, 1, CAST(:at AS timestamptz), CAST(:at AS timestamptz), detail, :came_back
             FROM unnest(CAST(:keys AS text[]), CAST(:details AS text[])) AS given (key, detail) ORDER BY key
             ON CONFLICT (email_norm) DO UPDATE SET
                 failures = q.failures + 1, last_failed_at = :at, detail = excluded.detail,
+                came_back = q.came_back OR excluded.came_back, taken_at = NULL,
                 until = CASE WHEN q.failures + 1 >= :most AND CAST(:at AS timestamptz) - q.first_failed_at >= :over
                     THEN :at + CAST(:lasts AS interval) END
             RETURNING q.until IS NOT NULL AS caught
@@ -42,16 +48,32 @@ def failed(answers: Mapping[str, str], *, at: datetime) -> int:
             "most": FAILURES,
             "over": OVER,
             "lasts": LASTS,
+            "came_back": came_back,
         },
     )
     return sum(row.caught for row in rows)
 
 
-def arrived(emails: Sequence[str]) -> None:
-    """Forget the failures of addresses that a message has reached."""
+def arrived(emails: Sequence[str], *, at: datetime) -> None:
+    """Forget the failures of addresses that a message has reached: at once, or, where messages came back after they had
+    been taken, when one has been taken long enough ago and has not come back.
+    """  # noqa: D205
+    if not emails:
+        return
+    values = {"keys": list(emails), "at": at, "long_ago": at - MAY_COME_BACK}
     db.session.execute(
-        text("DELETE FROM quarantine q USING unnest(CAST(:keys AS text[])) AS key WHERE q.email_norm = key"),
-        {"keys": list(emails)},
+        text(
+            "DELETE FROM quarantine q USING unnest(CAST(:keys AS text[])) AS key "
+            "WHERE q.email_norm = key AND (NOT q.came_back OR q.taken_at < :long_ago)"
+        ),
+        values,
+    )
+    db.session.execute(
+        text(
+            "UPDATE quarantine q SET taken_at = :at FROM unnest(CAST(:keys AS text[])) AS key "
+            "WHERE q.email_norm = key AND q.taken_at IS NULL"
+        ),
+        values,
     )
 
 

@@ -28,11 +28,11 @@ def recipients_file(delivery_id: int) -> Response:
     delivery, wanted = noted(delivery_id, "recipients"), wanted_recipients()
     header = [
         _("Address"), _("Name"), _("Outcome"), _("Time"), _("Reason"), _("Answer"), _("Opened, human"), _("Clicked, human"),
-        _("Unsubscribed"),
+        _("Unsubscribed"), _("Came back"), _("Complained"),
     ]  # fmt: skip
     rows = (
         (one.email, one.name, one.outcome_words, utc(one.at), one.reason, one.answer, utc(one.opened_at),
-         utc(one.clicked_at), utc(one.unsubscribed_at))
+         utc(one.clicked_at), utc(one.unsubscribed_at), utc(one.bounced_at), utc(one.complained_at))
         for one in recipients.each(delivery_id, wanted)
     )  # fmt: skip
     return file(delivery, "recipients", header, rows)
@@ -51,6 +51,18 @@ def tracking_file(delivery_id: int) -> Response:
         for hit in logs.each_tracked(delivery_id, wanted)
     )
     return file(delivery, "tracking", header, rows)
+
+
+@bp.get("/returned.csv")
+@needs(Right.AUDIENCE)
+def returned_file(delivery_id: int) -> Response:
+    """Answer with every bounce and complaint."""
+    delivery = noted(delivery_id, "bounces and complaints")
+    rows = (
+        (utc(one.at), one.kind_words, one.email, one.reason, one.answer)
+        for one in logs.returned(delivery_id, limit=_MOST_LINES)
+    )
+    return file(delivery, "returned", [_("Time"), _("What"), _("Address"), _("Reason"), _("Answer")], rows)
 
 
 @bp.get("/exclusions.csv")

@@ -74,11 +74,13 @@ def _of_status(subject: str, both: str) -> str | None:
 
 
 def reasons(delivery_id: int) -> list[Reason]:
-    """Return why the failed messages of a delivery failed, the most frequent reason first."""
+    """Return why messages of a delivery failed or came back, the most frequent reason first."""
     rows = db.session.execute(
         text(
             "SELECT code, left(detail, 160), count(*) FROM message "
-            "WHERE delivery_id = :id AND status = :failed GROUP BY 1, 2"
+            "WHERE delivery_id = :id AND status = :failed GROUP BY 1, 2 UNION ALL "
+            "SELECT code, left(detail, 160), count(*) FROM feedback "
+            "WHERE delivery_id = :id AND kind = 'bounce' AND counted GROUP BY 1, 2"
         ),
         {"id": delivery_id, "failed": int(Outcome.FAILED)},
     )

@@ -1,4 +1,4 @@
-"""The logs of a delivery: what the preparation said, what the sending noted, what was tracked."""
+"""The logs of a delivery: what the preparation said, what the sending noted, what was tracked, what came back."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ from sqlalchemy import ColumnElement, Select, and_, func, select
 
 from webapp.db import db
 from webapp.deliveries.models import Message, PreparationLog
+from webapp.feedback.models import Feedback
+from webapp.insight.failures import REASONS, reason_of
 from webapp.tracking.machines import RULE_WORDS, VERDICT_WORDS
 from webapp.tracking.models import Hit
 from webapp.words import LazyString, _l
@@ -17,9 +19,11 @@ NAMES: dict[str, LazyString] = {
     "preparation": _l("Preparation"),
     "sending": _l("Sending"),
     "tracking": _l("Opens and clicks"),
+    "returned": _l("Bounces and complaints"),
 }
 LEVELS: dict[str, LazyString] = {"info": _l("Info"), "warning": _l("Warning"), "error": _l("Error")}
 KINDS: dict[str, LazyString] = {"open": _l("Open"), "click": _l("Click"), "unsubscribe": _l("Unsubscribe")}
+RETURNED: dict[str, LazyString] = {"bounce": _l("Came back"), "complaint": _l("Complained")}
 _AT_ONCE = 2000
 
 
@@ -113,3 +117,45 @@ def _hits(delivery_id: int, wanted: Wanted) -> list[ColumnElement[bool]]:
     if wanted.verdict:
         found.append(Hit.verdict == wanted.verdict)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A message that came back, or that its recipient complained of; `email` is empty once the person is erased."""
+
+    seq: int
+    kind: str
+    at: datetime
+    code: int | None
+    detail: str
+    contact_id: int
+    email: str
+
+    @property
+    def kind_words(self) -> LazyString:
+        return RETURNED[self.kind]
+
+    @property
+    def reason(self) -> LazyString | None:
+        """Why it came back, in words."""
+        return REASONS[reason_of(self.code, self.detail)][0] if self.kind == "bounce" else None
+
+    @property
+    def answer(self) -> str:
+        """What the server said that sent it back."""
+        return " ".join(part for part in (str(self.code or ""), self.detail) if part)
+
+
+def returned(delivery_id: int, *, limit: int, offset: int = 0) -> list[Returned]:
+    """Return what came back, the latest first."""
+    same = and_(Message.delivery_id == Feedback.delivery_id, Message.seq == Feedback.seq)
+    columns = (Feedback.seq, Feedback.kind, Feedback.at, Feedback.code, Feedback.detail)
+    query = select(*columns, Message.contact_id, Message.email).join(Message, same)
+    query = query.where(Feedback.delivery_id == delivery_id).order_by(Feedback.at.desc(), Feedback.seq, Feedback.kind)
+    return [Returned(*row) for row in db.session.execute(query.limit(limit).offset(offset))]
+
+
+def count_returned(delivery_id: int) -> int:
+    """Return how many messages came back or were complained of."""
+    query = select(func.count()).select_from(Feedback).where(Feedback.delivery_id == delivery_id)
+    return db.session.scalar(query) or 0

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy.orm import aliased
 
 from webapp.accounts.models import User
 from webapp.audience.history import Activity, Received
@@ -13,9 +14,11 @@ from webapp.deliveries import lately
 from webapp.deliveries.access import visible_to
 from webapp.deliveries.models import Delivery, Exclusion, ExclusionCount, Message
 from webapp.deliveries.states import CONFIRMED, Outcome
+from webapp.feedback.models import Feedback
 from webapp.rules import causes
 from webapp.tracking.models import Reaction
 
+_Bounce, _Complaint = aliased(Feedback), aliased(Feedback)
 _SENT_OUT = Delivery.state.in_([state.value for state in CONFIRMED])
 
 
@@ -45,9 +48,11 @@ def was_met(contact_id: Any) -> ColumnElement[bool]:
 
 def _messages(contact_id: int, by: User, limit: int) -> list[Received]:
     query = (
-        select(Delivery.id, Delivery.label, Delivery.started_at, Message, Reaction)
+        select(Delivery.id, Delivery.label, Delivery.started_at, Message, Reaction, _Bounce, _Complaint)
         .join(Delivery, Delivery.id == Message.delivery_id)
         .outerjoin(Reaction, (Reaction.delivery_id == Message.delivery_id) & (Reaction.seq == Message.seq))
+        .outerjoin(_Bounce, _back(_Bounce, "bounce"))
+        .outerjoin(_Complaint, _back(_Complaint, "complaint"))
         .where(Message.contact_id == contact_id, _SENT_OUT, visible_to(by))
         .order_by(Delivery.started_at.desc())
         .limit(limit)
@@ -55,17 +60,31 @@ def _messages(contact_id: int, by: User, limit: int) -> list[Received]:
     return [_message(*row) for row in db.session.execute(query)]
 
 
-def _message(delivery_id: int, label: str, started_at: datetime | None, message: Any, reaction: Any) -> Received:
+def _back(table: Any, kind: str) -> ColumnElement[bool]:
+    return and_(table.delivery_id == Message.delivery_id, table.seq == Message.seq, table.kind == kind)
+
+
+def _message(
+    delivery_id: int,
+    label: str,
+    started_at: datetime | None,
+    message: Any,
+    reaction: Any,
+    bounce: Any,
+    complaint: Any,
+) -> Received:
     return Received(
         delivery_id=delivery_id,
         label=label,
         at=message.at or started_at,
         outcome=Outcome(message.status).name.lower(),
-        detail=message.detail,
+        detail=bounce.detail if bounce else message.detail,
         opened_at=reaction.opened_human_at if reaction else None,
         opened_by_machine=bool(reaction and reaction.opened_at and not reaction.opened_human_at),
         clicked_at=reaction.clicked_human_at if reaction else None,
         unsubscribed_at=reaction.unsubscribed_at if reaction else None,
+        bounced_at=bounce.at if bounce else None,
+        complained_at=complaint.at if complaint else None,
     )
 
 

@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy.orm import aliased
 
 from webapp.audience.models import Contact
 from webapp.db import db
 from webapp.deliveries.models import Message
 from webapp.deliveries.states import Outcome
+from webapp.feedback.models import Feedback
 from webapp.insight.failures import REASONS, reason_of
 from webapp.tracking.models import Reaction
 from webapp.words import LazyString, _l
@@ -27,6 +29,8 @@ FILTERS: dict[str, LazyString] = {
     "opened": _l("Opened, human"),
     "clicked": _l("Clicked, human"),
     "unsubscribed": _l("Unsubscribed"),
+    "bounced": _l("Came back"),
+    "complained": _l("Complained"),
 }
 _STATUS = {
     "waiting": Outcome.WAITING,
@@ -43,6 +47,8 @@ _REACTED = {
     "clicked": Reaction.clicked_human_at,
     "unsubscribed": Reaction.unsubscribed_at,
 }
+_RETURNED = {"bounced": "bounce", "complained": "complaint"}
+_Bounce, _Complaint = aliased(Feedback), aliased(Feedback)
 _AT_ONCE = 2000
 
 
@@ -62,6 +68,10 @@ class Recipient:
     clicked_at: datetime | None
     unsubscribed_at: datetime | None
     automated: bool
+    bounced_at: datetime | None = None
+    complained_at: datetime | None = None
+    bounce_code: int | None = None
+    bounce_detail: str | None = None
 
     @property
     def outcome_words(self) -> LazyString:
@@ -69,7 +79,9 @@ class Recipient:
 
     @property
     def reason(self) -> LazyString | None:
-        """Why it failed or is to be tried again, in words."""
+        """Why it failed, came back or is to be tried again, in words."""
+        if self.bounced_at:
+            return REASONS[reason_of(self.bounce_code, self.bounce_detail)][0]
         if self.outcome not in {"failed", "retrying"}:
             return None
         reason = reason_of(self.code, self.detail)
@@ -79,7 +91,9 @@ class Recipient:
 
     @property
     def answer(self) -> str | None:
-        """What the relay said, with its code; of a late exclusion the cause."""
+        """What the relay said, or later another server, with its code; of a late exclusion the cause."""
+        if self.bounced_at:
+            return " ".join(part for part in (str(self.bounce_code or ""), self.bounce_detail or "") if part) or None
         parts = [str(self.code) if self.code and self.outcome in {"failed", "retrying"} else "", self.detail or ""]
         return " ".join(part for part in parts if part) or None
 
@@ -103,6 +117,8 @@ def count(delivery_id: int, wanted: Wanted) -> int:
     query = select(func.count()).select_from(Message)
     if wanted.outcome in _REACTED:
         query = query.join(Reaction, _same())
+    if wanted.outcome in _RETURNED:
+        query = query.join(Feedback, _of_message(Feedback, _RETURNED[wanted.outcome]))
     return db.session.scalar(query.where(*_conditions(delivery_id, wanted))) or 0
 
 
@@ -127,8 +143,12 @@ def _same() -> ColumnElement[bool]:
     return and_(Reaction.delivery_id == Message.delivery_id, Reaction.seq == Message.seq)
 
 
+def _of_message(table: Any, kind: str) -> ColumnElement[bool]:
+    return and_(table.delivery_id == Message.delivery_id, table.seq == Message.seq, table.kind == kind)
+
+
 def _query(delivery_id: int, wanted: Wanted) -> Select[Any]:
-    return (
+    query = (
         select(
             Message.seq,
             Message.contact_id,
@@ -142,13 +162,21 @@ def _query(delivery_id: int, wanted: Wanted) -> Select[Any]:
             Reaction.clicked_human_at,
             Reaction.unsubscribed_at,
             Reaction.opened_at,
+            _Bounce.at.label("bounced_at"),
+            _Bounce.code.label("bounce_code"),
+            _Bounce.detail.label("bounce_detail"),
+            _Complaint.at.label("complained_at"),
         )
         .select_from(Message)
         .outerjoin(Contact, Contact.id == Message.contact_id)
         .outerjoin(Reaction, _same())
+        .outerjoin(_Bounce, _of_message(_Bounce, "bounce"))
+        .outerjoin(_Complaint, _of_message(_Complaint, "complaint"))
         .where(*_conditions(delivery_id, wanted))
         .order_by(Message.seq)
     )
+    wanted_back = {"bounced": _Bounce, "complained": _Complaint}.get(wanted.outcome)
+    return query if wanted_back is None else query.where(wanted_back.at.is_not(None))
 
 
 def _conditions(delivery_id: int, wanted: Wanted) -> list[ColumnElement[bool]]:
@@ -176,4 +204,8 @@ def _recipient(row: Any) -> Recipient:
         clicked_at=row.clicked_human_at,
         unsubscribed_at=row.unsubscribed_at,
         automated=row.opened_at is not None and row.opened_human_at is None,
+        bounced_at=row.bounced_at,
+        complained_at=row.complained_at,
+        bounce_code=row.bounce_code,
+        bounce_detail=row.bounce_detail,
     )

@@ -19,8 +19,6 @@ from webapp.events import announce
 from webapp.tracking import ingest
 from webapp.words import LazyString, _l
 
-#: What has no rows to count it from here keeps its figure.
-_KEPT = ("bounced", "complained")
 _BY_STATUS = {
     Outcome.SENT: "sent",
     Outcome.FAILED: "failed",
@@ -75,7 +73,7 @@ def recount(delivery_id: int, *, at: datetime) -> list[Difference]:
     was = ledger.read(delivery_id)
     repaired = [] if nameless else _repair("reactions", _REACTIONS_AGAIN, delivery_id)
     counted = _count_messages(delivery_id) | _count_reactions(delivery_id, nameless=nameless)
-    now = Ledger(**{name: getattr(was, name) for name in _KEPT}, **counted)
+    now = Ledger(**counted, **_count_returned(delivery_id))
     found = [
         Difference(name, getattr(was, name), getattr(now, name))
         for name in FIELDS
@@ -87,7 +85,9 @@ def recount(delivery_id: int, *, at: datetime) -> list[Difference]:
             update(Counter).where(Counter.delivery_id == delivery_id).values(values | {"updated_at": at})
         )
     found += repaired + _repair("links", _LINKS_AGAIN, delivery_id)
-    found += _repair("ticks", _NAMELESS_TICKS_AGAIN if nameless else _TICKS_AGAIN, delivery_id)
+    ticks = (_NAMELESS_TICKS_AGAIN if nameless else _TICKS_AGAIN, _BOUNCE_TICKS_AGAIN)
+    wrong = sum(difference.was for statement in ticks for difference in _repair("ticks", statement, delivery_id))
+    found += [Difference("ticks", wrong, 0)] if wrong else []
     announce("delivery", delivery_id)
     return found
 
@@ -116,6 +116,14 @@ def _count_reactions(delivery_id: int, *, nameless: bool) -> dict[str, int]:
     return dict(zip(_REACTIONS, row, strict=True))
 
 
+def _count_returned(delivery_id: int) -> dict[str, int]:
+    """Count what came back of messages that were sent."""
+    values = {"id": delivery_id, "sent": int(Outcome.SENT)}
+    db.session.execute(_RETURNED_AGAIN, values)
+    row = db.session.execute(_RETURNED, values).one()
+    return {"bounced": row.bounced, "complained": row.complained}
+
+
 def _repair(name: str, statement: str, delivery_id: int) -> list[Difference]:
     changed = len(db.session.execute(text(statement), {"id": delivery_id}).all())
     return [Difference(name, changed, 0)] if changed else []
@@ -134,6 +142,17 @@ _CLAIMED = """
 _REACTED = text("""
     SELECT count(opened_at), count(opened_human_at), count(clicked_at), count(clicked_human_at), count(unsubscribed_at)
     FROM reaction WHERE delivery_id = :id
+""")
+
+#: A bounce counts once its message is known to be sent.
+_RETURNED_AGAIN = text("""
+    UPDATE feedback f SET counted = (m.status = :sent) FROM message m
+    WHERE f.delivery_id = :id AND m.delivery_id = f.delivery_id AND m.seq = f.seq AND f.counted <> (m.status = :sent)
+""")
+
+_RETURNED = text("""
+    SELECT count(*) FILTER (WHERE kind = 'bounce') AS bounced, count(*) FILTER (WHERE kind = 'complaint') AS complained
+    FROM feedback WHERE delivery_id = :id AND counted
 """)
 
 _NAMELESS = text("""
@@ -185,23 +204,23 @@ _LINKS_AGAIN = """
 """
 
 
-def _ticks(source: str) -> str:
-    """Return the statement that sets the five columns of reactions in `tick` from (since, five counts) of `source`."""
-    columns = ", ".join(_REACTIONS)
+def _ticks(source: str, names: tuple[str, ...] = _REACTIONS) -> str:
+    """Return the statement that sets these columns of `tick` from (since, a count for each) of `source`."""
+    columns = ", ".join(names)
     return f"""
         WITH facts AS ({source}),
         again AS (
-            SELECT since, {", ".join(f"sum({name})::integer AS {name}" for name in _REACTIONS)} FROM facts GROUP BY since
+            SELECT since, {", ".join(f"sum({name})::integer AS {name}" for name in names)} FROM facts GROUP BY since
         ), emptied AS (
-            UPDATE tick SET {", ".join(f"{name} = 0" for name in _REACTIONS)}
-            WHERE delivery_id = :id AND ({columns}) <> (0, 0, 0, 0, 0)
+            UPDATE tick SET {", ".join(f"{name} = 0" for name in names)}
+            WHERE delivery_id = :id AND ({columns}) <> ({", ".join("0" for _ in names)})
               AND NOT EXISTS (SELECT FROM again WHERE again.since = tick.since)
             RETURNING since
         ), put AS (
             INSERT INTO tick AS m (delivery_id, since, {columns}) SELECT :id, since, {columns} FROM again
-            ON CONFLICT (delivery_id, since) DO UPDATE SET {", ".join(f"{name} = EXCLUDED.{name}" for name in _REACTIONS)}
-            WHERE ({", ".join(f"m.{name}" for name in _REACTIONS)})
-                IS DISTINCT FROM ({", ".join(f"EXCLUDED.{name}" for name in _REACTIONS)})
+            ON CONFLICT (delivery_id, since) DO UPDATE SET {", ".join(f"{name} = EXCLUDED.{name}" for name in names)}
+            WHERE ({", ".join(f"m.{name}" for name in names)})
+                IS DISTINCT FROM ({", ".join(f"EXCLUDED.{name}" for name in names)})
             RETURNING m.since
         )
         SELECT since FROM emptied UNION ALL SELECT since FROM put
@@ -226,3 +245,11 @@ _NAMELESS_TICKS_AGAIN = _ticks("""
            (kind = 'click' AND verdict = 'human')::integer AS clicked_human, (kind = 'unsubscribe')::integer AS unsubscribed
     FROM hit WHERE delivery_id = :id
 """)
+
+_BOUNCE_TICKS_AGAIN = _ticks(
+    f"""
+    SELECT {_TICK.format("at")} AS since, 1 AS bounced FROM feedback
+    WHERE delivery_id = :id AND kind = 'bounce' AND counted
+    """,
+    ("bounced",),
+)

@@ -1,5 +1,6 @@
 """The tabs of a delivery: statistics, recipients, links, logs, exclusions, history."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, flash, render_template, request
@@ -110,26 +111,13 @@ def logs_tab(delivery_id: int) -> str:
     context = tab_context(delivery_id)
     log = asked("log", logs.NAMES) or ("sending" if context["delivery"].started_at else "preparation")
     part = asked_slice(size=50)
-    if log == "tracking":
-        wanted = wanted_hits()
-        rows: Any = logs.tracking(delivery_id, wanted, limit=part.limit, offset=part.offset)
-        total = logs.count_tracking(delivery_id, wanted)
-    elif log == "sending":
-        noted = activity.sending_log(
-            delivery_id, level=asked("level", logs.LEVELS), limit=part.limit, offset=part.offset
-        )
-        rows = [activity.line_of(event) for event in noted]
-        total = activity.count_sending_log(delivery_id, level=asked("level", logs.LEVELS))
-    else:
-        rows = preparation_lines(
-            context["delivery"], level=asked("level", logs.LEVELS), limit=part.limit, offset=part.offset
-        )
-        total = logs.count_preparation(context["delivery"].preparation_id, level=asked("level", logs.LEVELS))
+    level = asked("level", logs.LEVELS)
+    rows, total = lines_of(context["delivery"], log, level=level, limit=part.limit, offset=part.offset)
     return render_template(
         "insight/logs.html",
         log=log,
         page=Page(rows, total, part.number, part.size),
-        level=asked("level", logs.LEVELS),
+        level=level,
         wanted=wanted_hits(),
         names=logs.NAMES.items(),
         levels=logs.LEVELS.items(),
@@ -162,6 +150,21 @@ def history_tab(delivery_id: int) -> str:
         why=activity.reason_words,
         **tab_context(delivery_id),
     )
+
+
+def lines_of(delivery: Delivery, log: str, *, level: str, limit: int, offset: int) -> tuple[Sequence[Any], int]:
+    """Return a part of one of the logs, and how many lines it has."""
+    if log == "tracking":
+        wanted = wanted_hits()
+        hits = logs.tracking(delivery.id, wanted, limit=limit, offset=offset)
+        return hits, logs.count_tracking(delivery.id, wanted)
+    if log == "returned":
+        return logs.returned(delivery.id, limit=limit, offset=offset), logs.count_returned(delivery.id)
+    if log == "sending":
+        noted = activity.sending_log(delivery.id, level=level, limit=limit, offset=offset)
+        return [activity.line_of(event) for event in noted], activity.count_sending_log(delivery.id, level=level)
+    found = preparation_lines(delivery, level=level, limit=limit, offset=offset)
+    return found, logs.count_preparation(delivery.preparation_id, level=level)
 
 
 def plots_of(hours: Series) -> list[dict[str, Any]]:

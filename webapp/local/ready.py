@@ -1,14 +1,16 @@
-"""What a first run on one machine needs in the database: the relay, the demo, the first administrator."""
+"""What a first run on one machine needs: the relay and its mailbox, the demo, the first administrator."""
 
 from datetime import datetime
+from mailbox import Maildir
 from typing import Any
 
 from sqlalchemy import func, select
 
 from webapp.accounts.models import User
 from webapp.db import db
+from webapp.local import returned
 from webapp.local.demo import load
-from webapp.mail.models import Relay
+from webapp.mail.models import Mailbox, Relay
 from webapp.sending.vault import locked
 from webapp.settings import Settings
 
@@ -38,6 +40,22 @@ def relays(settings: Settings, *, at: datetime) -> None:
                 created_at=at,
             )
         )
+
+
+def mailbox(settings: Settings, *, at: datetime) -> None:
+    """Keep the mailbox of the built-in relay: what is written to return paths and to the address for unsubscribing."""
+    found = db.session.scalar(select(Mailbox).where(Mailbox.builtin))
+    if not settings.catchall_port:
+        if found is not None:
+            found.active = False
+        return
+    settings.sendoff_var.mkdir(mode=0o700, parents=True, exist_ok=True)
+    Maildir(settings.returned, create=True)
+    if found is None:
+        found = Mailbox(name="Built-in relay", kind="maildir", folder="", deletes=True, builtin=True, created_at=at)
+        db.session.add(found)
+    found.active, found.unsubscribe_address = True, returned.unsubscribe_address(settings)
+    found.next_at = None
 
 
 def users() -> int:

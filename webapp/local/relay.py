@@ -1,5 +1,7 @@
 """The built-in catch-all relay: takes every message, keeps the newest for the mailbox page, passes none on.
 
+Mail to return paths and to the address for unsubscribing goes into a Maildir instead, which Sendoff reads (returned.py).
+
 With the demo on it refuses some of the demo's invented recipients over SMTP, always the same ones (see behaviour.py).
 """
 
@@ -19,6 +21,7 @@ import psycopg
 
 from webapp import clock
 from webapp.local.behaviour import Answer, answer
+from webapp.local.returned import Returned
 from webapp.local.smtp import Envelope, Session
 from webapp.settings import Settings, SettingsError
 
@@ -62,16 +65,17 @@ class Caught:
 class Relay:
     """The relay of one machine."""
 
-    def __init__(self, *, database_url: str, demo: bool) -> None:
+    def __init__(self, *, database_url: str, demo: bool, returned: Returned | None = None) -> None:
         self._address = database_url.replace("postgresql+psycopg://", "postgresql://", 1)
         self._demo = demo
+        self._returned = returned
         self._tried: set[str] = set()
         self.caught = Caught()
         self._connection: psycopg.Connection | None = None
 
     def accept(self, address: str) -> str:
         """The answer to a recipient. A greylisted one is taken the second time."""
-        if not self._demo:
+        if not self._demo or (self._returned is not None and self._returned.is_own(address)):
             return Answer.TAKE
         said = answer(address)
         if said is Answer.LATER:
@@ -81,6 +85,13 @@ class Relay:
                 self._tried.clear()
             self._tried.add(address)
         return said
+
+    def take(self, envelope: Envelope) -> None:
+        """Take a message; raise OSError when it is for Sendoff itself and cannot be kept."""
+        if self._returned is not None:
+            envelope.rcpt_to = self._returned.keep(envelope)
+        if envelope.rcpt_to:
+            self.caught.add(envelope)
 
     def store(self) -> int:
         """Store what was caught since the last time, and let go of the oldest; gives how many were stored."""
@@ -111,7 +122,7 @@ class Relay:
     async def run(self, port: int, *, host: str = "127.0.0.1", ready: asyncio.Event | None = None) -> None:
         """Listen until cancelled."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Session(self.accept, self.caught.add), host, port, backlog=512)
+        server = await loop.create_server(lambda: Session(self.accept, self.take), host, port, backlog=512)
         if ready is not None:
             ready.set()
         async with server:
@@ -167,7 +178,8 @@ def main() -> int:
     if not settings.catchall_port:
         sys.stderr.write("CATCHALL_PORT is not set: the built-in relay has no port to listen on\n")
         return 1
-    asyncio.run(_serve(Relay(database_url=settings.database_url, demo=settings.demo), settings.catchall_port))
+    relay = Relay(database_url=settings.database_url, demo=settings.demo, returned=Returned(settings))
+    asyncio.run(_serve(relay, settings.catchall_port))
     return 0
 
 

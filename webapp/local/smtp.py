@@ -27,7 +27,7 @@ class Envelope:
 
 
 class Session(asyncio.Protocol):
-    """One connection. `accept(address)` gives the answer to a recipient, `caught(envelope)` takes the message."""
+    """One connection. `accept(address)` gives the answer to a recipient, `caught(envelope)` takes the message (OSError: it cannot now)."""
 
     def __init__(self, accept: Callable[[str], str], caught: Callable[[Envelope], None]) -> None:
         self._accept = accept
@@ -165,5 +165,8 @@ class Session(asyncio.Protocol):
                 source = source.replace(b"\r\n..", b"\r\n.")
                 source = source[1:] if source.startswith(b"..") else source
             envelope.source = source
-            self._caught(envelope)
+            try:
+                self._caught(envelope)
+            except OSError:
+                return b"451 4.3.0 Cannot be kept just now\r\n"
         return b"250 2.0.0 Caught\r\n"

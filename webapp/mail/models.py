@@ -1,9 +1,19 @@
-"""Relays, the SMTP servers that messages are handed to; sending domains, their keys and their warm-up."""
+"""Relays that messages are handed to; sending domains, their keys and their warm-up; mailboxes that answers come back to."""
 
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -115,3 +125,38 @@ class DkimKey(Model):
     state: Mapped[str] = mapped_column(default="prepared")
     created_at: Mapped[datetime]
     moved_at: Mapped[datetime]  # when it came into its state
+
+
+class Mailbox(Model):
+    """A mailbox that Sendoff reads: bounces, complaints, and who unsubscribes by mail.
+
+    `kind`: imap, or maildir (`folder` is then a path on the machine of the scheduler). The password is kept as those of
+    relays are. `uid_validity` and `last_uid` say how far an IMAP folder has been read.
+    """
+
+    __tablename__ = "mailbox"
+    __table_args__ = (CheckConstraint("kind IN ('imap', 'maildir')", name="kind"),)
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str]
+    host: Mapped[str] = mapped_column(default="", server_default="")
+    port: Mapped[int] = mapped_column(default=993, server_default="993")
+    tls: Mapped[str] = mapped_column(default="implicit", server_default="implicit")  # as that of relays
+    username: Mapped[str] = mapped_column(default="", server_default="")
+    password: Mapped[bytes | None] = mapped_column(LargeBinary)
+    folder: Mapped[str] = mapped_column(default="INBOX", server_default="INBOX")
+    unsubscribe_address: Mapped[str] = mapped_column(default="", server_default="")  # whose mail comes here
+    deletes: Mapped[bool] = mapped_column(
+        default=False, server_default="false"
+    )  # what was understood goes once it is read
+    active: Mapped[bool] = mapped_column(default=True, server_default="true")
+    builtin: Mapped[bool] = mapped_column(default=False, server_default="false")  # that of the built-in relay
+    uid_validity: Mapped[int | None] = mapped_column(BigInteger)
+    last_uid: Mapped[Big] = mapped_column(default=0, server_default="0")
+    read_at: Mapped[datetime | None]  # when reading it went well last
+    next_at: Mapped[datetime | None]  # None: at once
+    failures: Mapped[Small] = mapped_column(default=0, server_default="0")  # in a row
+    trouble: Mapped[str | None]
+    trouble_text: Mapped[str] = mapped_column(default="", server_default="")
+    created_at: Mapped[datetime]

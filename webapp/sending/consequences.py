@@ -26,7 +26,7 @@ def follow(
         keys = _keys(order, unreached)
         quarantine.failed({key: unreached[seq] for seq, key in keys.items()}, at=at)
     if quarantine.in_use():
-        quarantine.arrived(_known(order, accepted))
+        quarantine.arrived(_known(order, accepted), at=at)
 
 
 def _keys(order: Order, seqs: Iterable[int]) -> dict[int, str]:

@@ -49,6 +49,13 @@ WORDS: dict[str, LazyString | Counted] = {
         "Sending domain %(domain)s is being warmed up and has had its %(count)s messages of today: the rest goes out tomorrow"
     ),
     "quiet": _l("Quiet hours: goes on at %(time)s"),
+    "came_back": Counted(
+        "%(count)s message came back after the relay had taken it",
+        "%(count)s messages came back after the relay had taken them",
+    ),
+    "complained": Counted(
+        "%(count)s recipient reported the message as unwanted", "%(count)s recipients reported the message as unwanted"
+    ),
     "slowed": _l("%(name)s is slowed down to %(per_minute)s messages a minute (%(text)s)"),
     "relay_unreachable": _l("Paused: the relay cannot be reached (%(text)s)"),
     "relay_login": _l("Paused: the relay refuses the login (%(text)s)"),

@@ -224,7 +224,7 @@ def _compose_proof(proof: Proof, delivery: Delivery, *, at: datetime) -> Ready |
     own = choosing.preferred(delivery)
     if not own:
         return "There is no relay that can be used."
-    made = proofs.make(proof, delivery, at=at)
+    made = proofs.make(proof, delivery, builtin=all(relay.builtin for relay in own), at=at)
     return _ready(own, made.sender, made.recipient, made.content, at=at)
 
 

@@ -14,6 +14,7 @@ from webapp.db import db
 from webapp.deliveries.models import Delivery, Proof
 from webapp.deliveries.preparation_check import frozen
 from webapp.deliveries.preview import values_of
+from webapp.mail import returning
 from webapp.mail.addresses import parse_address
 from webapp.mail.tokens import proof_number, proof_of
 from webapp.sending import domains
@@ -21,8 +22,11 @@ from webapp.sending.making import Made, Maker
 from webapp.sending.work import signer
 
 
-def make(proof: Proof, delivery: Delivery, *, at: datetime) -> Made:
-    """Make a proof. Raises ValueError (TemplateProblem, InvalidAddress, UnsafeHeader) or Conflict (a key cannot be read)."""
+def make(proof: Proof, delivery: Delivery, *, builtin: bool, at: datetime) -> Made:
+    """Make a proof, for the built-in relay or another one.
+
+    Raises ValueError (TemplateProblem, InvalidAddress, UnsafeHeader) or Conflict (a key cannot be read).
+    """
     topic = db.session.get(Topic, delivery.topic_id) if delivery.topic_id else None
     domain = parse_address(delivery.from_address).email.rpartition("@")[2]
     maker = Maker(
@@ -33,7 +37,7 @@ def make(proof: Proof, delivery: Delivery, *, at: datetime) -> Made:
         at=at,
         keys=domains.signing_keys(domain),
         bounce_domain=settings.current().bounce_domain,
-        unsubscribe_mailbox=settings.current().unsubscribe_mailbox,
+        unsubscribe_mailbox=returning.unsubscribe_address(builtin=builtin),
         names_recipient=False,
     )
     values = values_of(_contact(proof))

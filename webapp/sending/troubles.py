@@ -66,12 +66,15 @@ def refusals_believed(delivery_id: int) -> bool:
 
 
 def too_many_bounces(delivery_id: int, *, limit: int) -> Reason | None:
-    """Say whether more than `limit` in a hundred are refused for good; after a pause for that, counting starts afresh."""
+    """Say whether more than `limit` in a hundred are refused for good, at once or by a bounce that came back later.
+
+    After a pause for that, counting starts afresh.
+    """
     figures = ledger.read(delivery_id)
-    if figures.attempted < BOUNCES_AFTER or figures.failed * 100 <= figures.attempted * limit:
+    attempted, failed = figures.attempted, figures.failed + figures.bounced
+    if attempted < BOUNCES_AFTER or failed * 100 <= attempted * limit:
         return None
     before = events.last(delivery_id, code="bounces")
-    attempted, failed = figures.attempted, figures.failed
     if before is not None:
         attempted -= int(before.params.get("attempted", 0))
         failed -= int(before.params.get("failed", 0))
@@ -81,7 +84,7 @@ def too_many_bounces(delivery_id: int, *, limit: int) -> Reason | None:
         "percent": round(failed * 100 / attempted),
         "limit": limit,
         "attempted": figures.attempted,
-        "failed": figures.failed,
+        "failed": figures.failed + figures.bounced,
     }
     return Reason("bounces", params)
 

@@ -15,7 +15,7 @@ from webapp.deliveries import ledger, moves, quiet, sender_domain
 from webapp.deliveries.models import Delivery, Preparation
 from webapp.deliveries.states import State
 from webapp.errors import Conflict
-from webapp.mail import warmup
+from webapp.mail import returning, warmup
 from webapp.mail.addresses import parse_address
 from webapp.mail.models import Relay
 from webapp.mail.session import Target
@@ -126,7 +126,7 @@ def _made(delivery: Delivery, preparation: Preparation, relay: Relay, *, at: dat
             at=at,
             keys=keys,
             bounce_domain=settings.current().bounce_domain,
-            unsubscribe_mailbox=settings.current().unsubscribe_mailbox,
+            unsubscribe_mailbox=returning.unsubscribe_address(builtin=relay.builtin),
         )
         return maker, relays.target_of(relay)
     except (ValueError, TemplateProblem, Conflict) as error:

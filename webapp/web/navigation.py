@@ -44,6 +44,7 @@ SETTINGS: tuple[tuple[str, Any, str], ...] = (
     ("limits.index", _l("Limits by domain"), "admin"),
     ("quiet.index", _l("Quiet hours"), "admin"),
     ("domains.index", _l("Sending domains"), "admin"),
+    ("mailboxes.index", _l("Mailboxes"), "admin"),
     ("typologies.index", _l("Rules"), "admin"),
     ("audit.index", _l("Audit log"), "admin"),
 )

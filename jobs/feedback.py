@@ -1,0 +1,9 @@
+"""Reading the mailboxes that bounces, complaints and unsubscriptions by mail come to."""
+
+from webapp import clock
+from webapp.feedback import round as reading
+
+
+def read() -> None:
+    """Read what is due."""
+    reading.read_due(clock=clock.now)
