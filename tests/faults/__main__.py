@@ -27,7 +27,7 @@ from tests.mail.certificates import for_tls
 
 SMALL, LARGE = 2_500, 15_000  # messages; 16 and 4 of them make 100,000
 EVERY = 5  # run is a large one
-FAULTS = 5  # of each run beside its kills; some runs end before all of theirs
+FAULTS = 4  # of each run beside its kills; some runs end before all of theirs
 KILLED = 6  # kills of each run
 WANTED = 5  # kills for each run, all in all: more deliveries are sent until there have been so many
 SECONDS = 30.0  # that a small one lasts if nothing goes wrong

@@ -126,7 +126,7 @@ class Trial:
 
     def while_away(self):
         """Return how many seconds a server is away; a long time is rare."""
-        return min(self.longest, 0.5 + self.chance.expovariate(3 / self.longest))
+        return min(self.longest, 0.5 + self.chance.expovariate(4 / self.longest))
 
     def tend(self):
         """Do as people and the days would: what was paused for a trouble is resumed, retries come due. Say whether all is over."""

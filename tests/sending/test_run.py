@@ -320,3 +320,16 @@ def test_a_claim_whose_commit_was_not_answered_keeps_its_journal_and_goes_out_on
         rescue.rescue(watch, folder=tmp_path, at=later(seconds=60))
     figures = check_balance(order)
     assert (figures.waiting, figures.unconfirmed) == (10, 0)
+
+
+@pytest.mark.parametrize(("heard", "seconds"), [(True, 60), (False, 240)])
+def test_a_run_makes_room_for_others_after_a_minute_but_stays_longer_while_nobody_can_be_asked_to_come(
+    database, tmp_path, heard, seconds
+):
+    order = make_order(10, port=1)
+    with transaction():
+        job = work.load(order.delivery_id, at=T0)
+    for elapsed, ends in ((seconds - 1, False), (seconds + 1, True)):
+        run = Run(job, Terms(clock=lambda: T0, journal=tmp_path, worker="test", alive=lambda: heard))
+        run._asked_at -= 2
+        assert run._is_time(elapsed) is ends

@@ -50,17 +50,19 @@ _DATABASE_PATIENCE = 20.0
 class Terms:
     """How a run goes about it.
 
-    `hurried` says that others wait for this worker, `leaving` that it is being stopped; `alive` is told every second.
+    `hurried` says that others wait for this worker, `leaving` that it is being stopped; `alive` is told every second, and says
+    whether anybody heard: else nobody can be asked to come next, and the run stays up to `most_seconds`.
     """
 
     clock: Callable[[], datetime]
     journal: Path
     worker: str
     seconds: float = 60.0
+    most_seconds: float = 240.0
     least_seconds: float = 5.0
     hurried: Callable[[], bool] = field(default=lambda: False)
     leaving: Callable[[], bool] = field(default=lambda: False)
-    alive: Callable[[], object] = field(default=lambda: None)
+    alive: Callable[[], bool] = field(default=lambda: True)
     share: int = 1
 
 
@@ -162,8 +164,8 @@ class Run:
         if now - self._asked_at < 1.0:
             return False
         self._asked_at = now
-        self._terms.alive()
-        if elapsed > self._terms.seconds:
+        heard = self._terms.alive()
+        if elapsed > (self._terms.seconds if heard else self._terms.most_seconds):
             return True
         # Who left before it is known whether the relay fails would never find out, and nobody would be told.
         return self._weather.known and elapsed > self._terms.least_seconds and self._terms.hurried()

@@ -81,11 +81,11 @@ def unqueue(delivery_id: int, *, slot: int) -> None:
 
 
 def occupy(delivery_id: int, *, slot: int, again: bool = False) -> bool:
-    """Say that a job works on a slot; False if another one does already. `again` says so once more."""
+    """Say that a job works on a slot; False if another one does already. `again` says so once more; False if nobody heard."""
     try:
         return bool(broker.quick().set(_key(delivery_id, slot), "1", ex=ALIVE_SECONDS, nx=not again)) or again
     except broker.RedisError:
-        return True  # two on one slot is no harm: claims keep them apart
+        return not again  # two on one slot is no harm: claims keep them apart
 
 
 def leave(delivery_id: int, *, slot: int) -> None:
