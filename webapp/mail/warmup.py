@@ -78,9 +78,10 @@ def coming(sender: Sender, *, at: datetime, since: datetime) -> list[int]:
     """Return how many messages it may send on each day from that of `since` (now or later) until its plan is over, if each of
     them sees mail; nothing when there is no ceiling.
     """  # noqa: D205
-    ahead, gone = _ahead(sender, at=at), used(sender, at=at)
+    ahead = _ahead(sender, at=at)
     if not ahead:
         return []
+    gone = used(sender, at=at)
     if day_of(since) == day_of(at):
         return [max(0, ahead[0] - gone), *ahead[1:]]
     return ahead[1:] if gone else ahead
