@@ -140,8 +140,6 @@ def _save(claim: Held, finding: Finding | None, *, at: datetime) -> None:
         notes = finding.notes()
     with transaction():
         _settle(claim, notes, at=at)
-        if notes is None:
-            lost.remember(claim.token, delivery_id=claim.delivery_id, at=at)
     if finding is not None:
         finding.discard()
 
@@ -164,6 +162,8 @@ def _settle(claim: Held, notes: dict[int, Note] | None, *, at: datetime) -> None
     ).all()
     if not chunks:
         return  # somebody else was faster
+    if notes is None:
+        lost.remember(claim.token, delivery_id=delivery.id, at=at)
     pieces, results = [], []
     for chunk in chunks:
         untouched = set()
