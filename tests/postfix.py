@@ -132,10 +132,10 @@ class Postfix:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
-            process.wait(10)
+            process.wait(60)
 
     def _wait(self, process: "subprocess.Popen[bytes]") -> None:
-        until = time.monotonic() + 15
+        until = time.monotonic() + 60
         while time.monotonic() < until and process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as probe:
                 probe.settimeout(5)

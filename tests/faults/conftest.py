@@ -42,13 +42,13 @@ class Machine:
 
     def kill(self, process):
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
     def end(self):
         for process in self.processes:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
+            process.wait(60)
 
 
 @pytest.fixture

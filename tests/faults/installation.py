@@ -131,13 +131,13 @@ class Installation:
     def _end(self):
         for process in self._extra:
             process.kill()
-            process.wait(10)
+            process.wait(60)
         self.starter.send_signal(signal.SIGINT)
         try:
             self.starter.wait(60)
         except subprocess.TimeoutExpired:
             self.starter.kill()
-            self.starter.wait(10)
+            self.starter.wait(60)
 
     def said(self, words):
         return words in self.log.read_text()

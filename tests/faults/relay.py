@@ -48,7 +48,7 @@ class Relay:
     def __exit__(self, *_):
         self.vanish()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
 
     def behave(self):
@@ -77,7 +77,7 @@ class Relay:
         self._do(self._vanish())
 
     def _do(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
 
     async def _listen(self):
         wanted = zip(self._ports, self._contexts, strict=True)

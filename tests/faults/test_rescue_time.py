@@ -44,7 +44,7 @@ def is_rescued():
 
 
 def assert_rescued(order):
-    wait_until(is_rescued, seconds=15)
+    wait_until(is_rescued)
     with transaction():
         assert statuses(order) == {"waiting": 29, "unconfirmed": 1}
         check_balance(order)
@@ -64,7 +64,7 @@ def scheduler():
         yield
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(60)
 
 
 @contextlib.contextmanager
@@ -83,11 +83,11 @@ def test_a_rescue_does_not_wait_for_a_task_that_takes_long(installation, monkeyp
 
     def index_a_million():
         begun.set()
-        gate.wait(60)
+        gate.wait(300)
 
     monkeypatch.setitem(schedule.LANES, "keeping", [(1.0, index_a_million)])
     with scheduler():
-        assert begun.wait(30)
+        assert begun.wait(60)
         order = leave_behind()
         assert_rescued(order)
         gate.set()

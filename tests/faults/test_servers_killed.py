@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from tests.faults.installation import Installation, wait_until
 from tests.faults.large import SLOW, found, make_large, messages, press
-from tests.faults.test_import_kill import ROWS, begin, look
+from tests.faults.test_import_kill import ROWS, held, look
 from webapp.audience.models import Contact
 from webapp.db import db, transaction
 
@@ -63,10 +63,8 @@ def test_a_preparation_ends_with_the_same_result_although_a_server_is_killed(sen
 @pytest.mark.parametrize("stage", ["reading", "merging"])
 def test_an_import_ends_right_although_a_server_is_killed(sendoff, server, stage):
     domain = f"{stage}.{server}.example"
-    import_id = begin(domain)
-    wait_until(lambda: look(import_id).counts.get("stage") == stage and look(import_id).counts.get("rows"))
-    assert look(import_id).status == "running"
-    kill(sendoff, server)
+    with held(stage, domain) as import_id:
+        kill(sendoff, server)
     wait_until(lambda: look(import_id).status not in {"queued", "running"}, seconds=120)
     ended = look(import_id)
     assert ended.status == "done"

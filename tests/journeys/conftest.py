@@ -173,6 +173,7 @@ def prepare(page: Page, here: str) -> None:
     page.locator(".page-head .actions").get_by_text(re.compile(r"^\s*Prepare( again)?\s*$")).first.click()
     page.get_by_role("button", name="OK, prepare").click()
     expect(page.locator(".page-head .badge")).to_contain_text("Ready")
+    page.goto(f"{here}/prepare")  # what moves by itself comes piece by piece; a page has its figures of one moment
 
 
 def send_now(page: Page, here: str, *, expected: int) -> None:

@@ -47,7 +47,7 @@ def test_the_demo_delivery_is_prepared_sent_and_watched_by_two_people(open_brows
     wait_for(lambda: figure(manager, "Unsubscribed") > 0, what="recipients leave", seconds=120)
     expect(manager.get_by_text("Finished", exact=True).first).to_be_visible(timeout=150_000)
     expect(manager.get_by_text("In balance")).to_contain_text(f"{targeted:,}")
-    assert figure(manager, "Sent") + figure(manager, "Failed") == deliver
+    wait_for(lambda: figure(manager, "Sent") + figure(manager, "Failed") == deliver, what="everybody is accounted for")
 
     page.goto("/mailbox")
     expect(page.locator("main")).to_contain_text("winter is ready for you")

@@ -71,7 +71,8 @@ def test_the_export_of_another_tool_goes_through_to_live_figures(open_browser):
     page.goto(here)
     expect(page.get_by_text("Finished", exact=True).first).to_be_visible(timeout=240_000)
     wait_for(lambda: figure(page, "Opens") > 0, what="recipients open", seconds=60)
-    assert figure(page, "Sent") + figure(page, "Failed") + figure(page, "Unconfirmed") == deliver
+    ends = ("Sent", "Failed", "Unconfirmed")
+    wait_for(lambda: sum(figure(page, end) for end in ends) == deliver, what="everybody is accounted for")
     assert figure(page, "Waiting") == figure(page, "Cancelled") == figure(page, "Unconfirmed") == 0
     expect(page.get_by_text("In balance")).to_contain_text(f"{targeted:,}")
     page.get_by_role("button", name="Compute stats").click()

@@ -47,12 +47,12 @@ class Running:
 
     def __enter__(self) -> Self:
         self.thread.start()
-        assert self.ready.wait(10)
+        assert self.ready.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.loop.call_soon_threadsafe(self.task.cancel)
-        self.thread.join(20)
+        self.thread.join(60)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def letter(subject: str = "Grüße") -> EmailMessage:
 
 
 def wait_for(connection, number: int):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         rows = connection.execute("SELECT * FROM caught_mail ORDER BY id").fetchall()
         if len(rows) >= number:
@@ -119,7 +119,7 @@ def test_a_group_of_commands_is_answered_in_one_go_and_in_order(running):
     import socket
 
     group = f"MAIL FROM:<a@b.example>\r\nRCPT TO:<{UNKNOWN}>\r\nRCPT TO:<{FINE}>\r\nDATA\r\n".encode()
-    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=60) as line:
         file = line.makefile("rb")
         assert file.readline().startswith(b"220")
         line.sendall(b"EHLO me\r\n")
@@ -139,7 +139,7 @@ def test_a_group_of_commands_is_answered_in_one_go_and_in_order(running):
 def test_bare_line_feeds_never_end_a_message(running, ending):
     import socket
 
-    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=60) as line:
         file = line.makefile("rb")
         line.sendall(f"EHLO me\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<{FINE}>\r\nDATA\r\n".encode())
         while not file.readline().startswith(b"354"):
@@ -153,7 +153,7 @@ def test_a_message_in_many_small_pieces_is_one_message(running, own_table):
     import socket
 
     whole = f"MAIL FROM:<a@b.example>\r\nRCPT TO:<{FINE}>\r\nDATA\r\nSubject: pieces\r\n\r\nx\r\n.\r\nQUIT\r\n".encode()
-    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=60) as line:
         for at in range(len(whole)):
             line.sendall(whole[at : at + 1])
         with line.makefile("rb") as file:

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from webapp.local import processes
 from webapp.local.addresses import free_port
+from webapp.local.run import STOPPING
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.faults
@@ -100,9 +102,10 @@ def test_it_starts_heals_stops_and_leaves_no_process(var):
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
         wait(lambda: any(w.endswith("jobs.worker mail") for p, w in processes_of(var).items() if p not in killed))
-        (postmaster,) = [pid for pid, words in processes_of(var).items() if "/postgres -D" in words]
+        postmaster = processes.alive(var / "run" / "postgres.pid")
         os.kill(postmaster, signal.SIGKILL)
-        wait(lambda: health(port)[0] == 200 and postmaster not in processes_of(var))
+        wait(lambda: processes.alive(var / "run" / "postgres.pid") not in {None, postmaster})
+        wait(lambda: health(port)[0] == 200)
         starter.send_signal(signal.SIGINT)
         said += starter.communicate(timeout=120)[0]
     assert starter.returncode == 0, said
@@ -120,7 +123,8 @@ def test_a_killed_starter_leaves_nothing_and_its_data_is_there_at_the_next_start
     with started(var, PORT=str(port)) as starter:  # at once, while the old ones still end
         ready(starter)
         starter.terminate()
-        with started(var, PORT=str(port)) as another:  # at once, while the one before still stops
+        wait(lambda: (var / STOPPING).exists() or starter.poll() is not None)
+        with started(var, PORT=str(port)) as another:  # while the one before still stops
             ready(another)
             supervisor = int((var / "run" / "supervisor.pid").read_text().split()[0])
             os.kill(supervisor, signal.SIGKILL)

@@ -55,14 +55,14 @@ def test_the_servers_end_when_their_starter_is_killed(tmp_path):
         assert len(pids) == 2
         starter.kill()
         starter.wait()
-    assert processes.wait_until(lambda: not any(execute.start_time(pid) for pid in pids), patience=20)
+    assert processes.wait_until(lambda: not any(execute.start_time(pid) for pid in pids), patience=60)
 
 
 def test_a_server_that_outlived_its_starter_is_ended_at_the_next_start(tmp_path):
     sockets = socket_folder(tmp_path)
     first = postgres.start(tmp_path / "postgres", sockets, test=True)
     second = postgres.start(tmp_path / "postgres", sockets, test=True)
-    assert first.process.wait(timeout=10) == 0
+    assert first.process.wait(timeout=60) == 0
     assert _query(sockets, "SELECT 1") == (1,)
     second.stop()
 
@@ -90,7 +90,7 @@ def test_no_process_is_ended_that_is_not_the_one_in_the_file(tmp_path):
         assert stranger.poll() is None
         (tmp_path / "x.pid").write_text(f"{stranger.pid} {execute.start_time(stranger.pid)}\n")
         assert processes.end(tmp_path / "x.pid") is True
-        assert stranger.wait(timeout=5) == -signal.SIGTERM
+        assert stranger.wait(timeout=60) == -signal.SIGTERM
 
 
 def test_a_long_or_odd_path_gets_its_sockets_in_the_temp_folder(tmp_path, monkeypatch):

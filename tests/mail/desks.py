@@ -1,11 +1,14 @@
 """A desk that notes the fate of each message, and the shortest way to send some."""
 
+from dataclasses import replace
+
 from webapp.mail.exchange import Outgoing
 from webapp.mail.session import Target, Timeouts
 from webapp.mail.smtp import SmtpClient
 from webapp.mail.wire import RelayError
 
-QUICK = Timeouts(connect=2, command=1, content=1)
+QUICK = Timeouts(connect=60, command=2, content=2)
+PATIENT = Timeouts(connect=60, command=60, content=60)
 BODY = b"Subject: x\r\n\r\n.dot\r\n..two\r\nend\r\n"
 
 
@@ -41,10 +44,17 @@ def messages(number, content=BODY, recipient="r{}@example.com"):
     return [Outgoing(key, "bounce@example.org", recipient.format(key), content) for key in range(number)]
 
 
+def opened(port, *, timeouts=QUICK, **target):
+    """Return a client with an open connection; its patience is short from then on only."""
+    client = SmtpClient(Target("127.0.0.1", port, timeouts=PATIENT, **target))
+    client.open()
+    client.target = replace(client.target, timeouts=timeouts)
+    return client
+
+
 def run(port, source, desk=None, **target):
     desk = desk or Desk()
-    client = SmtpClient(Target("127.0.0.1", port, **{"timeouts": QUICK, **target}))
-    client.open()
+    client = opened(port, **target)
     error = None
     try:
         client.pump(source, desk)

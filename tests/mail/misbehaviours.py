@@ -3,10 +3,11 @@
 import contextlib
 import socket
 import struct
+import threading
 
 from webapp.mail.session import Timeouts
 
-SHORT = Timeouts(connect=1, command=0.3, content=0.3)
+SHORT = Timeouts(connect=60, command=0.3, content=0.3)
 #: All that one conversation may take, whatever the relay does.
 LONGEST_SECONDS = 60.0
 
@@ -94,6 +95,7 @@ class Books:
         self.received = []
         self.accepted = []
         self.seen = 0
+        self._lock = threading.Lock()  # conversations are in threads of their own
         self._stage, self._misbehave, self._turn = stage, misbehave, turn
 
     def script(self, conversation, extensions):
@@ -105,7 +107,7 @@ class Books:
                 return
             if stage == "quit":
                 return
-            if stage == "data" and self.went_on:
+            if stage == "data" and conversation.goes_on:
                 conversation.content()
                 key = int(conversation.messages[-1].split(b"\r\n")[0].removeprefix(b"Subject: "))
                 self.received.append(key)
@@ -113,16 +115,22 @@ class Books:
                     return
 
     def _answer(self, conversation, stage, usual, key=None):
-        self.seen += stage == self._stage
-        self.went_on = True
-        if stage != self._stage or self.seen != self._turn:
+        conversation.goes_on = True
+        if not self._is_the_turn(stage):
             conversation.say(usual)
             if key is not None:
                 self.accepted.append(key)
             return True
         stays = self._misbehave(conversation)
         said = self._misbehave
-        self.went_on = said in {MISBEHAVIOURS["says go on"], MISBEHAVIOURS["goes on twice"]}
+        conversation.goes_on = said in {MISBEHAVIOURS["says go on"], MISBEHAVIOURS["goes on twice"]}
         if key is not None and said in _POSITIVE:
             self.accepted.append(key)
         return stays
+
+    def _is_the_turn(self, stage):
+        if stage != self._stage:
+            return False
+        with self._lock:
+            self.seen += 1
+            return self.seen == self._turn

@@ -9,12 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.mail.desks import Desk, messages
+from tests.mail.desks import Desk, messages, opened
 from tests.mail.misbehaviours import LONGEST_SECONDS, MISBEHAVIOURS, SHORT, Books
 from tests.mail.servers import ScriptedServer
 from webapp.mail.exchange import Outgoing, Stage
 from webapp.mail.session import Security, Session, Target
-from webapp.mail.smtp import SmtpClient
 from webapp.mail.wire import RelayError
 
 
@@ -36,8 +35,7 @@ def _send(number, script):
 
     began = time.monotonic()
     with ScriptedServer(script) as server:
-        client = SmtpClient(Target("127.0.0.1", server.port, timeouts=SHORT))
-        client.open()
+        client = opened(server.port, timeouts=SHORT)
         with contextlib.suppress(RelayError):
             client.pump(source(), desk)
         client.quit()

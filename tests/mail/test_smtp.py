@@ -168,7 +168,7 @@ def test_silence_ends_after_the_time_limit():
             conversation.serve(replies)
 
         with ScriptedServer(script) as server:
-            desk, _, error = run(server.port, messages(1), timeouts=Timeouts(connect=1, command=0.2, content=0.2))
+            desk, _, error = run(server.port, messages(1), timeouts=Timeouts(command=1, content=1))
         assert error.trouble is Trouble.TIMEOUT
         assert desk.fates == {0: "unsure" if place == "content" else "returned"}
 
@@ -212,7 +212,7 @@ def test_random_answers_never_hang_it_or_lose_a_message():
                     taken.append(message.key)
                     yield message
 
-            desk, _, _ = run(server.port, noted(), timeouts=Timeouts(connect=1, command=0.05, content=0.05))
+            desk, _, _ = run(server.port, noted(), timeouts=Timeouts(command=0.05, content=0.05))
             received = sum(message == BODY for message in server.conversations[0].messages)
         assert sorted(desk.fates) == taken
         told = [fate for fate in desk.fates.values() if fate == "unsure" or fate[1] == "content"]

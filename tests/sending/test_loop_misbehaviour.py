@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.mail.misbehaviours import MISBEHAVIOURS, SHORT, Books
+from tests.mail.misbehaviours import MISBEHAVIOURS, Books
 from tests.mail.servers import ScriptedServer
-from tests.sending.loops import Sending
+from tests.sending.loops import HASTY, Sending
 from webapp.deliveries.states import Outcome
 
 COUNT = 8
@@ -15,7 +15,7 @@ COUNT = 8
 def test_whatever_a_relay_does_the_books_agree_with_the_loop(misbehaviour, stage, tmp_path):
     books = Books(stage, MISBEHAVIOURS[misbehaviour], 3)
     with ScriptedServer(lambda conversation: books.script(conversation, ("PIPELINING",))) as server:
-        with Sending(tmp_path, server.port, connections=2, timeouts=SHORT) as sending:
+        with Sending(tmp_path, server.port, connections=2, timeouts=HASTY) as sending:
             sending.fill(COUNT)
             sending.told(COUNT)
         told = {one.result.seq: one.result.outcome for one in sending.stock.told}

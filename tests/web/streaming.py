@@ -28,7 +28,7 @@ def free_port() -> int:
         return port
 
 
-def until(true: Callable[[], Any], patience: float = 15) -> bool:
+def until(true: Callable[[], Any], patience: float = 60) -> bool:
     """Wait until something is so; say whether it came true."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
@@ -52,11 +52,11 @@ class Gunicorn:
             self.process = subprocess.Popen(
                 words, cwd=ROOT, env={**os.environ, **self.environ}, stdout=output, stderr=output
             )
-        assert until(self.answers, 30), self.log.read_text()[-2000:]
+        assert until(self.answers), self.log.read_text()[-2000:]
 
     def ask(self, method: str, path: str, signed: str, fields: dict[str, str] | None = None) -> tuple[str, str]:
         """Ask for a page with a session; return it and the session as it is afterwards."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         headers = {"Cookie": f"sendoff={signed}", "Content-Type": "application/x-www-form-urlencoded"}
         connection.request(method, path, urlencode(fields or {}), headers)
         answer = connection.getresponse()
@@ -73,7 +73,7 @@ class Gunicorn:
     def stop(self) -> None:
         if self.process is not None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(15)
+            self.process.wait(60)
             self.process = None
 
 
@@ -86,7 +86,7 @@ class Listener:
         self.events: list[tuple[str, str]] = []
         self.moments: list[float] = []  # when each came
         self.over = False
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=40)
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         headers = {"Cookie": f"{kept_as}={cookie}", "Accept-Language": language} if cookie else {}
         self.connection.connect()
         self.socket = self.connection.sock
@@ -115,7 +115,7 @@ class Listener:
     def of(self, name: str) -> list[str]:
         return [data for event, data in self.events if event == name]
 
-    def saw(self, name: str, words: str, patience: float = 15) -> bool:
+    def saw(self, name: str, words: str, patience: float = 60) -> bool:
         return until(lambda: any(words in data for data in self.of(name)), patience)
 
     def close(self) -> None:

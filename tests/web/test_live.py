@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.web.streaming import TOKEN, Gunicorn, Listener, cookie, until
 from webapp.local import redis
 from webapp.local.postgres import Server
 from webapp.local.sockets import socket_folder
+from webapp.web import hub
 
 EVENT = "probe-{}-name"
 
@@ -114,7 +116,7 @@ def test_a_viewer_gets_the_present_state_on_connect_and_each_change_after(stage:
     viewer = stage.listen()
     assert viewer.saw(event, "Ada")
     stage.rename("Grace")
-    assert viewer.saw(event, "Grace", patience=3)
+    assert viewer.saw(event, "Grace")
 
 
 def test_answers_are_not_cached_buffered_or_joined(stage: Stage) -> None:
@@ -136,10 +138,12 @@ def test_two_viewers_of_two_languages_each_get_theirs(stage: Stage, event: str) 
 def test_the_last_of_many_quick_changes_is_shown_and_they_are_joined(stage: Stage, event: str) -> None:
     viewer = stage.listen()
     assert viewer.saw("beat", "0")
+    began = time.monotonic()
     for count in range(60):
         stage.rename(f"Number {count}")
     assert viewer.saw(event, "Number 59")
-    assert len([data for data in viewer.of(event) if "Number" in data]) < 45
+    shown = [data for data in viewer.of(event) if "Number" in data]
+    assert len(shown) <= 2 + (time.monotonic() - began) / hub.PACE
 
 
 def test_a_visitor_who_is_not_signed_in_is_told_so_by_the_stream(stage: Stage) -> None:
@@ -166,7 +170,7 @@ def test_signing_out_ends_the_streams_of_that_session_only(stage: Stage) -> None
     assert mine.saw("beat", "0")
     assert other.saw("beat", "0")
     stage.publish("sendoff:bye", "mine")
-    assert mine.saw("bye", "signed-out", patience=3)
+    assert mine.saw("bye", "signed-out")
     assert until(lambda: mine.over)
     assert not other.over
 
@@ -178,7 +182,7 @@ def test_the_button_sign_out_ends_the_stream_of_this_browser(stage: Stage) -> No
     found = re.search(r'name="csrf_token" value="([^"]+)"', page)
     assert found
     stage.web.ask("POST", "/sign-out", kept, {"csrf_token": found.group(1)})
-    assert mine.saw("bye", "signed-out", patience=5)
+    assert mine.saw("bye", "signed-out")
 
 
 def test_a_raised_session_version_ends_the_stream_at_the_next_heartbeat(stage: Stage) -> None:
@@ -186,7 +190,7 @@ def test_a_raised_session_version_ends_the_stream_at_the_next_heartbeat(stage: S
     assert viewer.saw("beat", "0")
     stage.sql('UPDATE "user" SET session_version = 2 WHERE id = :id', id=stage.user)
     try:
-        assert viewer.saw("bye", "signed-out", patience=20)
+        assert viewer.saw("bye", "signed-out")
     finally:
         stage.sql('UPDATE "user" SET session_version = 1 WHERE id = :id', id=stage.user)
 
@@ -196,21 +200,21 @@ def test_while_redis_is_down_changes_come_a_little_later_and_after_a_restart_at_
     assert viewer.saw("beat", "0")
     stage.broker.stop()
     stage.rename("While it was down", tell=False)
-    assert viewer.saw(event, "While it was down", patience=20)
+    assert viewer.saw(event, "While it was down")
     stage.restart_redis()
 
     def told() -> bool:
         stage.rename("After the restart")
         return viewer.saw(event, "After the restart", patience=1)
 
-    assert until(told, patience=20)
+    assert until(told)
 
 
 def test_a_word_that_was_lost_costs_seconds(stage: Stage, event: str) -> None:
     viewer = stage.listen()
     assert viewer.saw("beat", "0")
     stage.rename("Said to nobody", tell=False)
-    assert viewer.saw(event, "Said to nobody", patience=15)
+    assert viewer.saw(event, "Said to nobody")
 
 
 def test_a_restart_of_the_web_server_ends_streams_and_a_new_one_has_the_present_state(stage: Stage, event: str) -> None:
