@@ -78,6 +78,7 @@ def one(name, number, relay_id, topic_id, workers, sink):
     """Send one delivery and measure it."""
     kind, domain = (name, "shop.example.net") if name != "dkim" else ("plain", "shop.example.org")
     delivery_id = mailing(number, relay_id=relay_id, topic_id=topic_id, content=kind, domain=domain)
+    settle()
     before = wal_bytes()
     watch, sink_before = Watch(workers), spent(sink.pid)[0]
     push("send.deliver", delivery_id)
@@ -95,6 +96,13 @@ def one(name, number, relay_id, topic_id, workers, sink):
         (wal_bytes() - before) / number,
         figures.difference == 0 and figures.sent == number,
     )
+
+
+def settle():
+    """Have PostgreSQL do now what it would do in the background, about the case before, during the next."""
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM (ANALYZE)"))
+        connection.execute(text("CHECKPOINT"))
 
 
 def made(content="plain"):
@@ -131,7 +139,7 @@ class Watch:
         self.processor += self._spent()
 
     def _look(self):
-        while not self.ended.wait(0.1):
+        while not self.ended.wait(0.5):  # a peak stays to be seen
             for worker in self.workers:
                 for child in self._children(worker):
                     with suppress(OSError, StopIteration):
@@ -170,7 +178,7 @@ def wait(delivery_id):
             return (finished_at - started_at).total_seconds()
         if state not in {"sending", "finished"}:
             raise SystemExit(f"the delivery is {state}")
-        time.sleep(0.05)
+        time.sleep(0.25)
     raise SystemExit("the delivery does not finish")
 
 

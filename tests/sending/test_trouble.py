@@ -258,13 +258,13 @@ def test_too_many_complaints_pause_once(database, monkeypatch):
     order = make_order(40)
     with transaction():
         ledger.shift(order.delivery_id, at=T0, waiting=-30, sent=30)
-        assert troubles.too_many_complaints(order.delivery_id, limit=3) is None
+        assert troubles.too_many(order.delivery_id, bounces=100, complaints=3) is None
         ledger.shift(order.delivery_id, at=T0, complained=1)
-        reason = troubles.too_many_complaints(order.delivery_id, limit=3)
+        reason = troubles.too_many(order.delivery_id, bounces=100, complaints=3)
         assert (reason.code, reason.params) == ("complaints", {"percent": "3.33", "limit": "0.3"})
         assert work.pause(order.delivery_id, code=reason.code, at=T0, **reason.params)
     assert delivery_of(order).state_reason == "complaints"
-    assert troubles.too_many_complaints(order.delivery_id, limit=3) is None  # whoever resumes it is believed
+    assert troubles.too_many(order.delivery_id, bounces=100, complaints=3) is None  # whoever resumes it is believed
 
 
 def test_the_limit_of_complaints_is_that_of_the_relay_and_the_reason_names_it(go, monkeypatch):
@@ -320,12 +320,12 @@ def test_after_a_pause_for_bounces_counting_begins_afresh(database):
     order = make_order(1000)
     with transaction():
         ledger.shift(order.delivery_id, at=T0, waiting=-300, sent=200, failed=100)
-        reason = troubles.too_many_bounces(order.delivery_id, limit=33)
+        reason = troubles.too_many(order.delivery_id, bounces=33, complaints=3)
         assert reason.params == {"percent": 33, "limit": 33, "attempted": 300, "failed": 100}
         assert work.pause(order.delivery_id, code=reason.code, at=T0, **reason.params)
         ledger.shift(order.delivery_id, at=T0, waiting=-200, sent=140, failed=60)
-        assert troubles.too_many_bounces(order.delivery_id, limit=33) is None
-        assert troubles.too_many_bounces(order.delivery_id, limit=29).params["percent"] == 30
+        assert troubles.too_many(order.delivery_id, bounces=33, complaints=3) is None
+        assert troubles.too_many(order.delivery_id, bounces=29, complaints=3).params["percent"] == 30
 
 
 def test_how_many_refusals_in_a_row_are_borne_is_said_by_the_relay(go):

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from webapp import ids
 from webapp.db import db, transaction
 from webapp.deliveries import control
-from webapp.deliveries.states import State
+from webapp.deliveries.states import Outcome, State
 from webapp.sending import claims, outcomes, postponed, seats, work
 from webapp.sending.claims import Claim, Piece
 from webapp.sending.journal import Journal, path_of
@@ -25,22 +25,24 @@ from webapp.sending.loop import Loop
 from webapp.sending.outcomes import Batch
 from webapp.sending.pacing import Pacer
 from webapp.sending.stock import Hold, Stock, Told, less
-from webapp.sending.troubles import Reason, judge, too_many_bounces, too_many_complaints
+from webapp.sending.troubles import Reason, judge, too_many
 from webapp.sending.weather import Weather
 from webapp.sending.work import Work
 from webapp.sending.workshop import signing_threads
 
 log = logging.getLogger(__name__)
 
-RECORD_EVERY = 0.25
+# Each transaction costs the thread that drives the connections some milliseconds beside its own: so there are few.
+RECORD_EVERY = 0.4
 RECORD_AT = 2000
+#: Whether the delivery is still being sent is asked with everything that is recorded, and at least this often.
 LOOK_EVERY = 0.4
 LIMITS_EVERY = 1.0
 FILL_PAUSE = 0.25
 RENEW_EVERY = 6.0
-_TICK = 0.02
+_TICK = 0.03
 #: What is at hand lasts about this long; what one claim takes, at most.
-_AT_HAND_SECONDS = 0.5
+_AT_HAND_SECONDS = 1.0
 _MOST_CLAIMED = 5000
 _LONGEST_ANSWER = 200.0
 _DATABASE_PATIENCE = 20.0
@@ -79,8 +81,10 @@ class Run:
         self._limits = Limits(way.relay_id, self._pacer, way.domain)
         now = time.monotonic()
         self._recorded_at = self._looked_at = self._renewed_at = self._filled_at = now
-        self._judged_at = self._asked_at = self._alive_at = now
+        self._asked_at = self._alive_at = now
         self._limited_at = self._fill_from = 0.0
+        self._halted = self._quiet = False
+        self._too_many: Reason | None = None  # bounces or complaints
         self._rate = 0.0
         self._per_chunk = 100.0
         self._dry = False
@@ -138,7 +142,7 @@ class Run:
     def _turn(self, elapsed: float) -> str:
         self._record()
         self._look()
-        if (reason := self._trouble()) is not None:
+        if (reason := judge(self._weather) or self._too_many) is not None:
             return self._give_up(reason)
         if not self._loop.is_alive():
             raise RuntimeError("the sending loop has failed")
@@ -182,12 +186,14 @@ class Run:
         return "trouble"
 
     def _must_end(self) -> str:
-        now = time.monotonic()
-        if now - self._looked_at < LOOK_EVERY:
-            return ""
-        self._looked_at = now
-        with transaction():
-            return work.must_end(self._job.order.delivery_id, at=self._terms.clock())
+        if time.monotonic() - self._looked_at >= LOOK_EVERY:
+            with transaction():
+                self._look_at_state()
+        return "halted" if self._halted else "quiet" if self._quiet else ""
+
+    def _look_at_state(self) -> None:
+        self._looked_at = time.monotonic()
+        self._halted = work.state_of(self._job.order.delivery_id) not in work.WORKABLE
 
     # --- claiming ---
 
@@ -303,6 +309,9 @@ class Run:
                     at=self._terms.clock(),
                 )
                 after.append((hold, pieces))
+            self._look_at_state()
+            if any(one.result.outcome is Outcome.FAILED for group in groups for one in group):
+                self._count_trouble()
         self._limits.recorded([one.result for group in groups for one in group])
         self._job.way.share.gave(sum(len(group) for group in groups))
         for hold, pieces in after:
@@ -363,14 +372,21 @@ class Run:
     # --- limits and trouble ---
 
     def _look(self) -> None:
-        """Learn what domains and the relay allow just now."""
+        """Learn what domains, the relay and the hour allow just now, and whether too many messages came back."""
         now = time.monotonic()
         if now - self._limited_at < LIMITS_EVERY:
             return
+        delivery_id, at = self._job.order.delivery_id, self._terms.clock()
         with transaction():
-            work.look(self._limits, delivery_id=self._job.order.delivery_id, at=self._terms.clock())
-            self._job.way.share.look(held=self._stock.open, at=self._terms.clock())
+            work.look(self._limits, delivery_id=delivery_id, at=at)
+            self._job.way.share.look(held=self._stock.open, at=at)
+            self._quiet = work.waits_for_quiet(delivery_id, at=at)
+            self._count_trouble()
         self._limited_at = now
+
+    def _count_trouble(self) -> None:
+        bears = self._job.way.tolerance
+        self._too_many = too_many(self._job.order.delivery_id, bounces=bears.bounces, complaints=bears.complaints)
 
     def _wait_for_tomorrow(self) -> str:
         """The relay, or the sending domain, has had its messages of today."""
@@ -386,17 +402,3 @@ class Run:
             seats.leave(self._job.way.seats)
             work.look(self._limits, delivery_id=self._job.order.delivery_id, at=self._terms.clock(), last=True)
             self._job.way.share.look(held=self._stock.open, at=self._terms.clock())
-
-    def _trouble(self) -> Reason | None:
-        reason = judge(self._weather)
-        now = time.monotonic()
-        if reason is None and now - self._judged_at > LOOK_EVERY:
-            self._judged_at = now
-            reason = self._bounces()
-        return reason
-
-    def _bounces(self) -> Reason | None:
-        with transaction():
-            delivery_id, bears = self._job.order.delivery_id, self._job.way.tolerance
-            too_many = too_many_bounces(delivery_id, limit=bears.bounces)
-            return too_many or too_many_complaints(delivery_id, limit=bears.complaints)

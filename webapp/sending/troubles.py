@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 
 from webapp.deliveries import ledger
+from webapp.deliveries.ledger import Ledger
 from webapp.mail import wire
 from webapp.sending import events
 from webapp.sending.weather import Weather
@@ -65,12 +66,16 @@ def refusals_believed(delivery_id: int) -> bool:
     return before is not None and before.params.get("sent") == ledger.read(delivery_id).sent
 
 
-def too_many_bounces(delivery_id: int, *, limit: int) -> Reason | None:
-    """Say whether more than `limit` in a hundred are refused for good, at once or by a bounce that came back later.
-
-    After a pause for that, counting starts afresh.
-    """
+def too_many(delivery_id: int, *, bounces: int, complaints: int) -> Reason | None:
+    """Say whether more messages than that come back: refused for good (in a hundred), or called spam (in a thousand)."""
     figures = ledger.read(delivery_id)
+    return _too_many_bounces(delivery_id, figures, limit=bounces) or _too_many_complaints(
+        delivery_id, figures, limit=complaints
+    )
+
+
+def _too_many_bounces(delivery_id: int, figures: Ledger, *, limit: int) -> Reason | None:
+    """At once, or by a bounce that came back later. After a pause for that, counting starts afresh."""
     attempted, failed = figures.attempted, figures.failed + figures.bounced
     if attempted < BOUNCES_AFTER or failed * 100 <= attempted * limit:
         return None
@@ -89,9 +94,8 @@ def too_many_bounces(delivery_id: int, *, limit: int) -> Reason | None:
     return Reason("bounces", params)
 
 
-def too_many_complaints(delivery_id: int, *, limit: int) -> Reason | None:
-    """Say whether more than `limit` recipients in a thousand call it spam; a person who resumes after that is believed."""
-    figures = ledger.read(delivery_id)
+def _too_many_complaints(delivery_id: int, figures: Ledger, *, limit: int) -> Reason | None:
+    """A person who resumes after that is believed."""
     if figures.sent < COMPLAINTS_AFTER or figures.complained * 1000 <= figures.sent * limit:
         return None
     if events.last(delivery_id, code="complaints") is not None:

@@ -143,10 +143,10 @@ def _is_workable(delivery: Delivery, *, at: datetime) -> bool:
     waits = delivery.waits_until is not None and delivery.waits_until > at
     if delivery.state not in WORKABLE or waits or delivery.preparation_id is None:
         return False
-    return not _waits_for_quiet(delivery.id, at=at)
+    return not waits_for_quiet(delivery.id, at=at)
 
 
-def _waits_for_quiet(delivery_id: int, *, at: datetime) -> bool:
+def waits_for_quiet(delivery_id: int, *, at: datetime) -> bool:
     """Whether quiet hours keep a delivery back; the log then says until when."""
     hours = quiet.hours()
     until = hours.until(at) if hours is not None else None
@@ -158,13 +158,6 @@ def _waits_for_quiet(delivery_id: int, *, at: datetime) -> bool:
     if said is None or said.params.get("until") != until.isoformat():
         events.note(delivery_id, at=at, code="quiet", until=until.isoformat(), time=hours.clock(until))
     return True
-
-
-def must_end(delivery_id: int, *, at: datetime) -> str:
-    """Return why nothing more of a delivery may go just now ("halted", "quiet"), or nothing."""
-    if state_of(delivery_id) not in WORKABLE:
-        return "halted"
-    return "quiet" if _waits_for_quiet(delivery_id, at=at) else ""
 
 
 def signer() -> Signer:
