@@ -77,8 +77,8 @@ def run(scale):
 def one(name, number, relay_id, topic_id, workers, sink):
     """Send one delivery and measure it."""
     kind, domain = (name, "shop.example.net") if name != "dkim" else ("plain", "shop.example.org")
-    delivery_id = mailing(number, relay_id=relay_id, topic_id=topic_id, content=kind, domain=domain)
     settle()
+    delivery_id = mailing(number, relay_id=relay_id, topic_id=topic_id, content=kind, domain=domain)
     before = wal_bytes()
     watch, sink_before = Watch(workers), spent(sink.pid)[0]
     push("send.deliver", delivery_id)
