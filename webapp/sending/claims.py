@@ -69,7 +69,10 @@ _CLAIM = text("""
     FROM (
         SELECT id FROM chunk
         WHERE delivery_id = :delivery AND lease_token IS NULL AND (not_before IS NULL OR not_before <= :at)
-        ORDER BY no LIMIT :limit FOR UPDATE SKIP LOCKED
+        ORDER BY no FOR UPDATE SKIP LOCKED
+        LIMIT least(CAST(:limit AS bigint), greatest(1, (
+            SELECT (waiting + retrying) / CAST(:spread AS bigint) FROM counter WHERE delivery_id = :delivery
+        )))
     ) AS free
     WHERE chunk.id = free.id
     RETURNING chunk.id, chunk.retrying, chunk.first_seq, chunk.last_seq, chunk.seqs
@@ -114,8 +117,12 @@ _LATE = f"""
 """
 
 
-def claim(order: Order, *, token: UUID, worker: str, limit: int, at: datetime) -> Claim | None:
-    """Take up to `limit` chunks that are due; None if there are none. Late exclusions are recorded at once."""
+def claim(order: Order, *, token: UUID, worker: str, limit: int, at: datetime, spread: int = 1) -> Claim | None:
+    """Take up to `limit` chunks that are due; None if there are none. Late exclusions are recorded at once.
+
+    But for the first, a chunk is taken only for each `spread` messages that wait: so whoever shares a delivery comes to its
+    end with the others, and not with a claim of a second while they have nothing.
+    """
     found = db.session.execute(
         _CLAIM,
         {
@@ -125,6 +132,7 @@ def claim(order: Order, *, token: UUID, worker: str, limit: int, at: datetime) -
             "worker": worker,
             "at": at,
             "limit": limit,
+            "spread": spread,
         },
     ).all()
     if not found:

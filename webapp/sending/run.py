@@ -44,6 +44,7 @@ _TICK = 0.03
 #: What is at hand lasts about this long; what one claim takes, at most.
 _AT_HAND_SECONDS = 1.0
 _MOST_CLAIMED = 5000
+_FIRST_RATE = 500.0  # messages a second, as long as it is not known
 _LONGEST_ANSWER = 200.0
 _DATABASE_PATIENCE = 20.0
 
@@ -85,7 +86,7 @@ class Run:
         self._limited_at = self._fill_from = 0.0
         self._halted = self._quiet = False
         self._too_many: Reason | None = None  # bounces or complaints
-        self._rate = 0.0
+        self._rate = _FIRST_RATE
         self._per_chunk = 100.0
         self._dry = False
         self._seated = True
@@ -210,7 +211,8 @@ class Run:
                 if work.state_of(order.delivery_id) not in work.WORKABLE:
                     self._dry = True
                     return
-                claim = claims.claim(order, token=token, worker=self._terms.worker, limit=number, at=at)
+                spread = int(self._per_chunk * 2 * self._terms.share)
+                claim = claims.claim(order, token=token, worker=self._terms.worker, limit=number, at=at, spread=spread)
                 if claim is not None and claim.pieces:
                     self._per_chunk = max(1.0, len(claim.rows) / len(claim.pieces))
                 claim = claim and self._put_off(claim, now=now)
@@ -334,7 +336,7 @@ class Run:
         until = time.monotonic() + _LONGEST_ANSWER
         while self._loop.is_alive() and time.monotonic() < until:
             self._patiently(self._keep_up)
-            time.sleep(_TICK)
+            self._loop.join(_TICK)
         if self._loop.is_alive():
             return  # the leases run out and the journals tell
         self._stock.settle_kept(refuses_all=self._weather.stormy or not self._weather.took)
