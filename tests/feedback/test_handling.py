@@ -15,7 +15,7 @@ from webapp.feedback import returns
 from webapp.feedback.models import Feedback, ReadMail
 from webapp.insight.recount import recount
 from webapp.mail.tokens import Purpose, proof_number
-from webapp.sending.troubles import too_many_bounces, too_many_complaints
+from webapp.sending.troubles import too_many
 from webapp.sending.work import signer
 from webapp.tracking import ingest
 from webapp.tracking.models import Reaction
@@ -109,7 +109,7 @@ def test_too_many_complaints_are_reason_to_pause(make_sent, take):
     with transaction():
         ledger.open_account(delivery.id, targeted=1000, excluded=0, at=T0)
         ledger.shift(delivery.id, at=T0, waiting=-1000, sent=1000, complained=4)
-    reason = too_many_complaints(delivery.id, limit=3)
+    reason = too_many(delivery.id, bounces=100, complaints=3)
     assert reason is not None
     assert reason.params == {"percent": "0.40", "limit": "0.3"}
 
@@ -119,7 +119,7 @@ def test_bounces_that_come_back_later_are_reason_to_pause_too(make_sent):
     with transaction():
         ledger.open_account(delivery.id, targeted=300, excluded=0, at=T0)
         ledger.shift(delivery.id, at=T0, waiting=-300, sent=270, failed=30, bounced=20)
-    reason = too_many_bounces(delivery.id, limit=15)
+    reason = too_many(delivery.id, bounces=15, complaints=100)
     assert reason is not None
     assert (reason.params["percent"], reason.params["failed"]) == (17, 50)
 

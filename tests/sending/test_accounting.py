@@ -17,9 +17,9 @@ from webapp.sending.claims import Piece
 from webapp.sending.outcomes import Batch, Result
 
 
-def take(order, limit=10):
+def take(order, limit=10, **bounds):
     with transaction():
-        return claims.claim(order, token=ids.new_token(), worker="test", limit=limit, at=T0)
+        return claims.claim(order, token=ids.new_token(), worker="test", limit=limit, at=T0, **bounds)
 
 
 def write(order, claim, results, *, token=None):
@@ -45,6 +45,13 @@ def test_messages_are_claimed_in_order_each_with_its_own_values(database):
     assert {row.chunk_id: row.seq // 10 for row in claim.rows} == {
         piece.chunk_id: min(piece.seqs) // 10 for piece in claim.pieces
     }
+
+
+def test_towards_the_end_claims_get_smaller_so_that_all_who_share_a_delivery_have_something_to_do(database):
+    order, sizes = make_order(800, chunk=50), []
+    while (claim := take(order, spread=100)) is not None:
+        sizes.append(len(claim.rows))
+    assert sizes == [400, 200, 100, 50, 50]  # one chunk for each hundred that wait, but at least one
 
 
 def test_what_is_accepted_is_written_in_one_go_and_the_rest_one_by_one(database):

@@ -21,11 +21,12 @@ from webapp.sending import claims, outcomes, postponed, seats, work
 from webapp.sending.claims import Claim, Piece
 from webapp.sending.journal import Journal, path_of
 from webapp.sending.limits import Limits
+from webapp.sending.lookout import Lookout
 from webapp.sending.loop import Loop
 from webapp.sending.outcomes import Batch
 from webapp.sending.pacing import Pacer
 from webapp.sending.stock import Hold, Stock, Told, less
-from webapp.sending.troubles import Reason, judge, too_many
+from webapp.sending.troubles import Reason, judge
 from webapp.sending.weather import Weather
 from webapp.sending.work import Work
 from webapp.sending.workshop import signing_threads
@@ -35,8 +36,6 @@ log = logging.getLogger(__name__)
 # Each transaction costs the thread that drives the connections some milliseconds beside its own: so there are few.
 RECORD_EVERY = 0.4
 RECORD_AT = 2000
-#: Whether the delivery is still being sent is asked with everything that is recorded, and at least this often.
-LOOK_EVERY = 0.4
 LIMITS_EVERY = 1.0
 FILL_PAUSE = 0.25
 RENEW_EVERY = 6.0
@@ -81,11 +80,10 @@ class Run:
         self._pacer = Pacer(way.relay_id, per_second=way.per_second, share=terms.share, by_domain=way.by_domain)
         self._limits = Limits(way.relay_id, self._pacer, way.domain)
         now = time.monotonic()
-        self._recorded_at = self._looked_at = self._renewed_at = self._filled_at = now
+        self._recorded_at = self._renewed_at = self._filled_at = now
         self._asked_at = self._alive_at = now
         self._limited_at = self._fill_from = 0.0
-        self._halted = self._quiet = False
-        self._too_many: Reason | None = None  # bounces or complaints
+        self._lookout = Lookout(job.order.delivery_id, way.tolerance)
         self._rate = _FIRST_RATE
         self._per_chunk = 100.0
         self._dry = False
@@ -143,7 +141,7 @@ class Run:
     def _turn(self, elapsed: float) -> str:
         self._record()
         self._look()
-        if (reason := judge(self._weather) or self._too_many) is not None:
+        if (reason := judge(self._weather) or self._lookout.too_many) is not None:
             return self._give_up(reason)
         if not self._loop.is_alive():
             raise RuntimeError("the sending loop has failed")
@@ -187,14 +185,10 @@ class Run:
         return "trouble"
 
     def _must_end(self) -> str:
-        if time.monotonic() - self._looked_at >= LOOK_EVERY:
+        if self._lookout.due:
             with transaction():
-                self._look_at_state()
-        return "halted" if self._halted else "quiet" if self._quiet else ""
-
-    def _look_at_state(self) -> None:
-        self._looked_at = time.monotonic()
-        self._halted = work.state_of(self._job.order.delivery_id) not in work.WORKABLE
+                self._lookout.see_state()
+        return self._lookout.ending
 
     # --- claiming ---
 
@@ -311,9 +305,9 @@ class Run:
                     at=self._terms.clock(),
                 )
                 after.append((hold, pieces))
-            self._look_at_state()
+            self._lookout.see_state()
             if any(one.result.outcome is Outcome.FAILED for group in groups for one in group):
-                self._count_trouble()
+                self._lookout.see_returns()
         self._limits.recorded([one.result for group in groups for one in group])
         self._job.way.share.gave(sum(len(group) for group in groups))
         for hold, pieces in after:
@@ -382,13 +376,9 @@ class Run:
         with transaction():
             work.look(self._limits, delivery_id=delivery_id, at=at)
             self._job.way.share.look(held=self._stock.open, at=at)
-            self._quiet = work.waits_for_quiet(delivery_id, at=at)
-            self._count_trouble()
+            self._lookout.see_hour(at=at)
+            self._lookout.see_returns()
         self._limited_at = now
-
-    def _count_trouble(self) -> None:
-        bears = self._job.way.tolerance
-        self._too_many = too_many(self._job.order.delivery_id, bounces=bears.bounces, complaints=bears.complaints)
 
     def _wait_for_tomorrow(self) -> str:
         """The relay, or the sending domain, has had its messages of today."""
