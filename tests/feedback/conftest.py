@@ -7,12 +7,19 @@ import pytest
 from tests.fixtures import T0
 from tests.sent import make_sent
 from webapp.db import db, transaction
-from webapp.feedback import handling
+from webapp.feedback import handling, imap
 from webapp.feedback import round as reading
 from webapp.feedback.reading import read
 from webapp.mail.models import Mailbox
 
 __all__ = ["make_sent"]
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine that does much else, too, all that is there is read in one go, and nobody is silent for too long."""
+    monkeypatch.setattr(reading, "LONGEST", 600.0)
+    monkeypatch.setattr(imap, "SECONDS", 120.0)
 
 
 @pytest.fixture
