@@ -35,7 +35,7 @@ Context = Callable[[], AbstractContextManager[object]]  # what tasks run in: tha
 LANES: dict[str, list[Task]] = {
     "rescuing": [(2.0, send.rescue)],
     "starting": [(1.0, due.start_due), (2.0, send.sweep), (5.0, prepare.sweep), (10.0, mail.sweep)],
-    "reading": [(2.0, feedback.read)],
+    "reading": [(2.0, feedback.read), (3600.0, feedback.tidy)],
     "counting": [(5.0, send.count_domains)],
     "keeping": [
         (5.0, imports.sweep),

@@ -11,7 +11,7 @@ from webapp.db import db, transaction
 from webapp.deliveries import ledger
 from webapp.deliveries.models import Event, Message, Tick
 from webapp.deliveries.states import Outcome
-from webapp.feedback import returns
+from webapp.feedback import handling, returns
 from webapp.feedback.models import Feedback, ReadMail
 from webapp.insight.recount import recount
 from webapp.mail.tokens import Purpose, proof_number
@@ -222,6 +222,16 @@ def test_who_was_erased_stays_erased(make_sent, take, make_user):
     assert figures(delivery) == (10, 1, 1)
     assert not [one for one in db.session.scalars(select(Feedback.detail)) if address in one]
     assert db.session.query(Quarantine).count() == 0
+
+
+def test_mails_that_nothing_came_of_are_forgotten_some_day(make_sent, take):
+    delivery = make_sent()
+    take(mails.postfix(mails.number(delivery.id, 0)))
+    take(b"From: ann@example.com\r\nSubject: Hello\r\n\r\nA question")
+    for days, kept in ((89, ["bounce", "other"]), (91, ["bounce"])):
+        with transaction():
+            handling.tidy(at=T0 + timedelta(days=days))
+        assert db.session.scalars(select(ReadMail.kind).order_by(ReadMail.id)).all() == kept
 
 
 def test_an_address_whose_messages_come_back_is_not_forgiven_because_the_relay_takes_them(database):

@@ -1,9 +1,9 @@
 """What is done about one mail, in one transaction, once: a mail that was read before is known by its digest."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
 
 from webapp.db import db
@@ -16,6 +16,11 @@ from webapp.sending.work import signer
 from webapp.tracking import unsubscribe
 from webapp.tracking.hits import UNSUBSCRIBE, Raw
 from webapp.tracking.recipients import find_recipient
+
+#: How long a mail is remembered that nothing came of.
+REMEMBERED = timedelta(days=90)
+#: What changes something is remembered for good, so that it never does again.
+_CHANGES = (Kind.UNSUBSCRIBE, Kind.BOUNCE, Kind.COMPLAINT)
 
 
 class Done(NamedTuple):
@@ -40,9 +45,10 @@ def handle(said: Said, *, mailbox_id: int | None, at: datetime) -> bool:
     return True
 
 
-def was_read(digest: bytes) -> bool:
-    """Say whether a mail was read before."""
-    return db.session.scalar(select(ReadMail.id).where(ReadMail.digest == digest)) is not None
+def tidy(*, at: datetime) -> None:
+    """Forget mails that nothing came of, long ago: read once more, nothing would come of them again."""
+    old = delete(ReadMail).where(ReadMail.kind.not_in(_CHANGES), ReadMail.at < at - REMEMBERED)
+    db.session.execute(old.execution_options(synchronize_session=False))
 
 
 def _follow(said: Said, *, at: datetime) -> Done:
