@@ -291,5 +291,5 @@ def test_a_delivery_that_takes_days_for_a_new_sender_says_so_before_it_is_confir
     with transaction():
         db.session.add(SenderPlan(domain="fjellheim.example", plan=[100, 120]))
     for page in (text(browser.get(url)), text(browser.get(url + "/send"))):
-        assert "It takes 3 days" in page
+        assert "It goes out over 3 days" in page
         assert "fjellheim.example is a new sender and is being warmed up" in page
