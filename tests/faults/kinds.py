@@ -266,7 +266,9 @@ def worker_frozen(trial):
             signal_all(frozen, signal.SIGSTOP)
             if trial.ended() or in_transaction():
                 break
-        trial.installation.set_clock(40)
+        trial.installation.set_clock(
+            trial.chance.choice((40, -HOUR))
+        )  # then its lease has run out, or ends later than any can
         trial.settle(150)
     finally:
         signal_all(frozen, signal.SIGCONT)

@@ -46,6 +46,25 @@ def test_a_clock_put_on_an_hour_takes_nothing_from_a_sender_that_renews(pass_by)
     assert watch.expired == {}
 
 
+def test_a_clock_put_back_an_hour_keeps_nobody_from_taking_what_a_process_that_hangs_has_claimed(pass_by):
+    watch, token = Watch(patience=9), uuid4()
+    at = T0 - timedelta(hours=1)
+    for _ in range(5):
+        assert watch.look(held(token, until=30), at=at) == set()
+        pass_by(2)
+    assert watch.look(held(token, until=30), at=at) == {token}
+
+
+def test_a_clock_put_back_an_hour_takes_nothing_from_a_sender_that_renews(pass_by):
+    watch, token = Watch(patience=9), uuid4()
+    at = T0 - timedelta(hours=1)
+    for _ in range(3):
+        assert watch.look(held(token, until=30), at=at) == set()
+        pass_by(2)
+    assert watch.look(held(token, until=-3570), at=at) == set()
+    assert watch.expired == {}
+
+
 def test_a_journal_that_belongs_to_no_claim_is_removed_after_an_hour_and_not_before(pass_by, tmp_path):
     watch = Watch()
     kept = Held(uuid4(), 1, T0)

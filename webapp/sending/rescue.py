@@ -1,7 +1,7 @@
 """Finds what a dead or frozen sending process has left behind, and puts each message where it belongs.
 
-A claim is rescued when its process is gone, or when its lease has run out and nobody renewed it for longer than the living take
-to do so (so that a clock that jumps takes nothing from them). Its journal is sealed first: a process that wakes up sends nothing more of it.
+A claim is rescued when its process is gone, or when its lease has run out (or ends later than any can) and nobody renewed it for longer
+than the living take to do so (so that a clock that jumps takes nothing from them). Its journal is sealed first: a process that wakes up sends nothing more of it.
 
 A journal can be believed on its own machine only. So each machine that sends looks after what died on it (`rescue_here`), and the
 scheduler (`rescue`) settles without a journal what nobody has looked after; when that machine is back, its journal is heard after all.
@@ -60,7 +60,8 @@ class Watch:
         seen: dict[UUID, tuple[datetime, float]] = {}
         abandoned = set()
         for claim in held:
-            if claim.lease_until < at:
+            # A lease that ends too late is of a time when the clock was ahead: the living renew it like any other.
+            if claim.lease_until < at or claim.lease_until > at + 2 * claims.LEASE:
                 until, since = self.expired.get(claim.token, (None, now))
                 seen[claim.token] = claim.lease_until, since if until == claim.lease_until else now
                 if until == claim.lease_until and now - since >= self.patience:
