@@ -28,9 +28,12 @@ def limits_of(order, **relay):
     return Limits(found.id, Pacer(found.id, per_second=None, by_domain=found.by_domain))
 
 
-def look(limits, **wait):
+def look(limits, *, fails=False, **wait):
     with transaction():
-        return limits.look(at=later(**wait))
+        found = limits.look(at=later(**wait))
+        if fails:
+            raise DatabaseAwayError
+    return found
 
 
 def claim(order, limits, *, at=T0, limit=10, fails=False):
@@ -175,6 +178,20 @@ def test_a_warm_up_grants_in_lots_and_says_when_the_day_is_used_up(database):
         pass
     look(limits, seconds=2)
     assert limits.exhausted
+
+
+def test_what_was_granted_and_not_committed_lets_nothing_go(database):
+    limits = limits_of(make_order(3), plan=[5])
+    look(limits)
+    while limits.pacer.wait_for("example.com", 1.0) == 0:
+        pass
+    with transaction():
+        db.session.get(Relay, limits.relay_id).plan = [10]
+    with pytest.raises(DatabaseAwayError):
+        look(limits, seconds=1, fails=True)
+    assert limits.pacer.unused == 0
+    look(limits, seconds=2)
+    assert limits.pacer.unused == 5
 
 
 def test_a_run_gives_back_what_it_was_granted_and_did_not_use(database):

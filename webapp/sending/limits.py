@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from webapp.db import db
+from webapp.db import after_commit, db
 from webapp.deliveries.states import Outcome
 from webapp.mail import warmup
 from webapp.mail.models import Relay
@@ -195,9 +195,13 @@ class Limits:
         if left is not None and left > lot // 2:
             return
         given = warmup.grant(tops, wanted=lot, at=at)
-        self.pacer.grant(given, until=time.monotonic() + (warmup.tomorrow(at) - at).total_seconds())
-        self._granted_at = at
+        after_commit(lambda: self._granted(given, at=at))
         self.exhausted = given == 0 and not left
+
+    def _granted(self, count: int, *, at: datetime) -> None:
+        """They are counted for good: let them go, until the day is over."""
+        self.pacer.grant(count, until=time.monotonic() + (warmup.tomorrow(at) - at).total_seconds())
+        self._granted_at = at
 
     def _drop_old(self, keys: Sequence[Key], *, at: datetime) -> None:
         """What was granted on another day, or for other plans, is not used any more."""
