@@ -24,6 +24,7 @@ def test_an_address_that_does_not_exist_is_told_by_whoever_writes_it(wrote):
     assert said.reply is not None
     assert said.reply.code == 550
     assert said.reply.status in {"5.1.1", "5.1.10"}
+    assert said.reply.text.startswith(("<ann@example.com>: Recipient", "The email account", "RESOLVER.ADR"))
 
 
 @pytest.mark.parametrize(

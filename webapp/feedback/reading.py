@@ -70,6 +70,8 @@ _MESSAGE_ID = re.compile(r"<\s*([0-9a-f]{42})@", re.IGNORECASE)
 _STATUS = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 _ANSWER = re.compile(r"(?:^|\s)([45]\d\d)(?:[ -]|$)")
 _LONGEST = 2_000  # characters of an answer
+#: What a server's words often begin with, and code and status say as well.
+_TOLD_ALREADY = re.compile(r"\A[45]\d\d[ -]+(?:#?[45]\.\d{1,3}\.\d{1,3}\s*)?")
 #: Where mail servers write whom a mail came for.
 _CAME_FOR = ("Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To", "X-Delivered-To", "To", "Cc")
 _ARRIVED = frozenset({"delivered", "relayed", "expanded"})
@@ -145,7 +147,7 @@ def _reply(group: Message) -> Reply:
     code = _ANSWER.search(said[:80])
     status = "" if found is None or _is_vague(found) else f"{found[1]}.{int(found[2])}.{int(found[3])}"
     number = int(code[1]) if code else 450 if found and found[1] == "4" else 550
-    return Reply(number, status, said)
+    return Reply(number, status, _TOLD_ALREADY.sub("", said))
 
 
 def _is_vague(status: re.Match[str]) -> bool:
