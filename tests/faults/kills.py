@@ -12,6 +12,7 @@ from tests.faults.installation import WORKERS, children, wait_until
 from tests.faults.registry import kind
 from tests.faults.trial import IN_FLIGHT
 from webapp.db import db, transaction
+from webapp.local.execute import start_time
 
 SENDERS = [f"worker-send-{number}" for number in range(WORKERS)]
 EVERYTHING = [*SENDERS, "worker-mail", "web", "schedule", "ingest", "redis", "postgres"]
@@ -33,6 +34,9 @@ def kill(trial, *names):
     pids = [trial.installation.pid(name) for name in names]
     signal_all(pids, signal.SIGKILL)
     trial.killed += len(pids)
+    wait_until(
+        lambda: not any(map(start_time, pids))
+    )  # a busy machine takes a while, and the next fault is not for them
 
 
 def kill_a_horse(trial):
@@ -84,7 +88,7 @@ def scheduler_frozen(trial):
         kill(trial, "worker-send-0")
         trial.settle(150)
     finally:
-        os.kill(frozen, signal.SIGCONT)
+        signal_all([frozen], signal.SIGCONT)
     second.kill()
     return IN_FLIGHT
 
