@@ -255,12 +255,12 @@ def night(database, monkeypatch):
 @pytest.mark.usefixtures("night")
 def test_in_quiet_hours_the_dialogs_say_when_it_will_begin(ready, as_role):
     url, browser = URL.format(ready.id), as_role("Delivery supervisor")
-    assert "Quiet hours: it begins at" in text(browser.get(url + "/confirm/send"))
+    assert "Quiet hours: it begins" in text(browser.get(url + "/confirm/send"))
     dialog = text(browser.get(url + "/confirm/schedule"))
     assert "Quiet hours from 21:00 to 07:00 (Europe/Oslo)" in dialog
     values = {"date": "2026-11-20", "time": "23:00", "zone": "Europe/Oslo", **shown(ready)}
     browser.post(url + "/confirm/schedule", data=values)
-    assert "Quiet hours: it begins at" in text(browser.get("/deliveries"))
+    assert "Quiet hours: it begins" in text(browser.get("/deliveries"))
 
 
 @pytest.mark.usefixtures("night")
@@ -281,8 +281,11 @@ def test_a_delivery_that_waits_for_the_morning_says_so(ready, as_role):
     supervisor = as_role("Delivery supervisor")
     supervisor.post(URL.format(ready.id) + "/actions/send", data=shown(ready))
     page = text(supervisor.get(URL.format(ready.id)))
-    assert "Quiet hours: goes on at" in page
+    assert "Quiet hours: goes on" in page
     assert "Do not keep to quiet hours" in page
+    assert "when the quiet hours end, tomorrow, 07:00" in page
+    assert "waits until tomorrow, 07:00" in text(supervisor.get("/deliveries"))
+    assert "Waits until tomorrow, 07:00" in text(supervisor.get("/wall"))
 
 
 def test_a_delivery_that_takes_days_for_a_new_sender_says_so_before_it_is_confirmed(ready, as_role):

@@ -79,7 +79,7 @@ def test_a_token_about_to_end_is_fetched_anew():
     [
         ((400, {"error": "invalid_grant", "error_description": "Token has been revoked"}), Trouble.LOGIN),
         ((401, b"no"), Trouble.LOGIN),
-        ((503, b"busy"), Trouble.UNREACHABLE),
+        ((503, b"busy"), Trouble.TOKENS),
         ((200, b"<html>"), Trouble.LOGIN),
         ((200, []), Trouble.LOGIN),
         ((200, {"access_token": "a\nb"}), Trouble.LOGIN),
@@ -96,7 +96,8 @@ def test_no_provider_is_trouble_that_may_pass():
         grant = provider.grant
     with pytest.raises(RelayError) as caught:
         Bearer(grant)()
-    assert caught.value.trouble is Trouble.UNREACHABLE
+    assert caught.value.trouble is Trouble.TOKENS
+    assert caught.value.text == "the provider of access tokens does not answer: Connection refused"
 
 
 def _said(command):

@@ -12,9 +12,15 @@ from webapp.deliveries import approval, confirm, control, copies, preparation, q
 from webapp.deliveries.access import get_delivery
 from webapp.errors import Invalid
 from webapp.web.htmx import go
-from webapp.web.i18n import number
+from webapp.web.i18n import moment, number
 from webapp.web.login import needs, person
-from webapp.words import gettext, ngettext
+from webapp.words import Counted, gettext, ngettext
+
+CONFIRMED = Counted("Confirmed: %(count)s message is on its way.", "Confirmed: %(count)s messages are on their way.")
+HELD = Counted(
+    "Confirmed: %(count)s message goes out when the quiet hours end, %(time)s.",
+    "Confirmed: %(count)s messages go out when the quiet hours end, %(time)s.",
+)
 
 bp = Blueprint("actions", __name__, url_prefix="/deliveries/<int:delivery_id>/actions")
 
@@ -76,18 +82,12 @@ def stop_preparation(delivery_id: int) -> Response:
 @needs(Right.START)
 def send(delivery_id: int) -> Response:
     """Let exactly the messages go that the dialog showed; then the list shows the delivery first."""
-    count = shown_count()
-    confirm.send_now(
-        delivery_id, by=person(), at=clock.now(), count=count, fingerprint=request.form.get("fingerprint", "")
-    )
+    count, at = shown_count(), clock.now()
+    confirm.send_now(delivery_id, by=person(), at=at, count=count, fingerprint=request.form.get("fingerprint", ""))
     note(delivery_id, "send", count=count)
-    words = ngettext(
-        "Confirmed: %(count)s message is on its way.",
-        "Confirmed: %(count)s messages are on their way.",
-        count,
-        count=number(count),
-    )
-    flash(words, "ok")
+    held = quiet.holds_until(get_delivery(delivery_id, by=person()), at=at)
+    words = HELD if held else CONFIRMED
+    flash(words.said(count, count=number(count), time=moment(held, start=False)), "ok")
     return go("/deliveries")
 
 

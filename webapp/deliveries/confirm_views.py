@@ -144,7 +144,7 @@ def save_schedule(delivery_id: int) -> Response:
     note(delivery_id, "schedule", scheduled_at=found.when.isoformat(), zone=zone)
     said = gettext("Scheduled for %(time)s.", time=i18n.moment(found.when, start=False))
     if until := quiet.holds_until(delivery, at=found.when):
-        said += " " + gettext("Quiet hours: it begins at %(time)s.", time=i18n.moment(until, start=False))
+        said += " " + gettext("Quiet hours: it begins %(time)s.", time=i18n.moment(until, start=False))
     flash(said, "ok")
     return go("/deliveries")
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import joinedload, lazyload
 
 from webapp.accounts.models import Folder, User
 from webapp.db import db
-from webapp.deliveries import forecast, ledger
+from webapp.deliveries import forecast, ledger, quiet
 from webapp.deliveries.forecast import Going
 from webapp.deliveries.ledger import Ledger
 from webapp.deliveries.models import Approval, Counter, Delivery, Preparation
@@ -88,6 +88,7 @@ class Row:
     to_deliver: int | None
     archived: bool
     troubled: bool
+    waits_until: datetime | None  # being sent, but kept back by quiet hours or by a relay's messages of a day
 
     @property
     def went_out(self) -> bool:
@@ -223,13 +224,28 @@ def _rows(query: Select[Any], at: datetime) -> list[Row]:
     books = {one[0].id: Ledger(*(value or 0 for value in one[3:])) for one in found}
     sending = [one[0] for one in found if one[0].state == State.SENDING]
     going = forecast.going({one: books[one.id].waiting + books[one.id].sending for one in sending}, at=at)
+    held = quiet.now_until(at=at) if sending else None
     rows = []
     for delivery, preparation, asks, *_ in found:
         how = going.get(delivery.id, Going())
         rows.append(
-            _row(delivery, preparation, asks=asks, account=books[delivery.id], rate=how.rate, left=how.left(at=at))
+            _row(
+                delivery,
+                preparation,
+                asks=asks,
+                account=books[delivery.id],
+                rate=how.rate,
+                left=how.left(at=at),
+                waits_until=_waits_until(delivery, held=held, at=at),
+            )
         )
     return rows
+
+
+def _waits_until(delivery: Delivery, *, held: datetime | None, at: datetime) -> datetime | None:
+    if delivery.waits(at):
+        return delivery.waits_until
+    return held if delivery.state == State.SENDING and not delivery.ignores_quiet else None
 
 
 def _row(
@@ -240,6 +256,7 @@ def _row(
     account: Ledger,
     rate: float,
     left: timedelta | None,
+    waits_until: datetime | None,
 ) -> Row:
     prepared = (
         delivery.state not in {State.DRAFT, State.PREPARING, State.PREPARATION_FAILED} and preparation is not None
@@ -263,6 +280,7 @@ def _row(
         to_deliver=account.to_deliver if prepared else None,
         archived=delivery.archived_at is not None,
         troubled=bool(delivery.state_reason) and delivery.state_reason != "paused",
+        waits_until=waits_until,
     )
 
 

@@ -31,6 +31,7 @@ REASONS: dict[str, LazyString] = {
     # Paused
     "paused": _l("Paused by a person"),
     "relay_unreachable": _l("The relay cannot be reached"),
+    "relay_tokens": _l("The provider of access tokens gives none"),
     "relay_login": _l("The relay refuses the login"),
     "relay_certificate": _l("The certificate of the relay is not valid"),
     "relay_tls": _l("No encrypted connection to the relay can be made"),
@@ -63,6 +64,7 @@ ADVICE: dict[str, tuple[LazyString, str]] = {
 PAUSE_ADVICE: dict[str, LazyString] = {
     "relay_missing": _l("Ask an administrator to set up a relay, or choose another in a copy. Then resume."),
     "relay_unreachable": _l("Ask an administrator to try the relay out (Settings, Relays). Resume when it answers."),
+    "relay_tokens": _l("Ask an administrator to try the relay out (Settings, Relays). Resume when it answers."),
     "relay_login": _l("Ask an administrator to enter user name and password of the relay again. Then resume."),
     "relay_certificate": _l(
         "Ask an administrator: the relay must be written as its certificate names it. Then resume."

@@ -91,7 +91,9 @@ def settle(delivery_id: int) -> Response:
     if not done:
         flash(ngettext("No message was chosen.", "No message was chosen.", 1), "warn")
     elif again:
-        flash(ngettext("%(num)s message is sent again.", "%(num)s messages are sent again.", done), "ok")
+        flash(
+            ngettext("%(num)s message waits to be sent again.", "%(num)s messages wait to be sent again.", done), "ok"
+        )
     else:
         flash(ngettext("%(num)s message counts as sent.", "%(num)s messages count as sent.", done), "ok")
     return go(f"/deliveries/{delivery_id}/recipients?outcome=unconfirmed")

@@ -67,15 +67,21 @@ class Bearer:
                 answer = json.loads(response.read(_ANSWER_LIMIT))
         except urllib.error.HTTPError as error:
             # 400 and 401 speak of the grant (RFC 6749 §5.2); anything else of the provider just now.
-            trouble = Trouble.LOGIN if error.code in {400, 401, 403} else Trouble.UNREACHABLE
+            trouble = Trouble.LOGIN if error.code in {400, 401, 403} else Trouble.TOKENS
             with error:
                 reason = _reason(error)
             raise RelayError(trouble, reason) from error
         except (OSError, HTTPException) as error:
-            raise RelayError(Trouble.UNREACHABLE, f"the provider of access tokens does not answer: {error}") from error
+            words = f"the provider of access tokens does not answer: {_what_happened(error)}"
+            raise RelayError(Trouble.TOKENS, words) from error
         except ValueError as error:
             raise RelayError(Trouble.LOGIN, "the provider's answer is not JSON") from error
         return answer if isinstance(answer, dict) else {}
+
+
+def _what_happened(error: object) -> object:
+    inner = getattr(error, "reason", error)  # urllib wraps what happened
+    return getattr(inner, "strerror", None) or inner
 
 
 def _reason(error: urllib.error.HTTPError) -> str:

@@ -26,6 +26,7 @@ class Trouble(StrEnum):
     """Why a relay cannot be used just now."""
 
     UNREACHABLE = "unreachable"
+    TOKENS = "tokens"  # the provider of access tokens gives none just now
     CERTIFICATE = "certificate"
     TLS = "tls"
     LOGIN = "login"

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from webapp.audience import addresses, suppression
-from webapp.words import LazyString, _l
+from webapp.words import LazyString, _l, gettext
 
 
 class Cause(StrEnum):
@@ -61,6 +61,8 @@ def told(cause: str, detail: str | None) -> LazyString | str:
         return ""
     if kind_of(cause) == Cause.ADDRESS_INVALID and detail in addresses.REASONS:
         return addresses.REASONS[detail][0]
+    if kind_of(cause) == Cause.DUPLICATE:
+        return gettext("Same as contact %(number)s", number=detail)
     return suppression.CAUSES.get(detail, detail)
 
 

@@ -22,7 +22,15 @@ from webapp.sending import seats, shares
 ASIDE = timedelta(minutes=5)
 #: Troubles of a relay, as a run names them, for which another relay is taken.
 FAILURES = frozenset(
-    {"relay_unreachable", "relay_login", "relay_certificate", "relay_tls", "relay_broken", "relay_refuses"}
+    {
+        "relay_unreachable",
+        "relay_tokens",
+        "relay_login",
+        "relay_certificate",
+        "relay_tls",
+        "relay_broken",
+        "relay_refuses",
+    }
 )
 _chance = SystemRandom()
 

@@ -58,6 +58,7 @@ WORDS: dict[str, LazyString | Counted] = {
     ),
     "slowed": _l("%(name)s is slowed down to %(per_minute)s messages a minute (%(text)s)"),
     "relay_unreachable": _l("Paused: the relay cannot be reached (%(text)s)"),
+    "relay_tokens": _l("Paused: the provider of access tokens gives none (%(text)s)"),
     "relay_login": _l("Paused: the relay refuses the login (%(text)s)"),
     "relay_certificate": _l("Paused: the certificate of the relay is not valid (%(text)s)"),
     "relay_tls": _l("Paused: no encrypted connection to the relay (%(text)s)"),

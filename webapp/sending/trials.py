@@ -1,12 +1,16 @@
 """What a failed trial of a relay means, and what to do about it."""
 
 from webapp.mail.wire import Trouble
-from webapp.words import LazyString, _l
+from webapp.words import LazyString, _l, gettext
 
 WORDS: dict[str, tuple[LazyString, LazyString]] = {
     Trouble.UNREACHABLE: (
         _l("The relay cannot be reached"),
         _l("Check server and port, and that no firewall stands between."),
+    ),
+    Trouble.TOKENS: (
+        _l("The provider of access tokens gives none"),
+        _l("The relay itself answers. Check the address for tokens, or wait until the provider answers again."),
     ),
     Trouble.CERTIFICATE: (
         _l("The certificate of the relay is not valid"),
@@ -33,6 +37,8 @@ def trouble_words(trouble: str) -> str:
     return str(WORDS[trouble][0]) if trouble in WORDS else trouble
 
 
-def advice(trouble: str) -> str:
-    """Say what to do about it."""
+def advice(trouble: str, *, by_token: bool = False) -> str:
+    """Say what to do about it; `by_token`: the relay is signed in to by OAuth 2."""
+    if trouble == Trouble.LOGIN and by_token:
+        return str(gettext("Enter anew what the provider gave: Change, then Sign in by OAuth 2."))
     return str(WORDS[trouble][1]) if trouble in WORDS else ""

@@ -21,6 +21,7 @@ _AT_ONCE = {
     wire.Trouble.CERTIFICATE: "relay_certificate",
     wire.Trouble.TLS: "relay_tls",
 }
+_LASTING = {wire.Trouble.UNREACHABLE: "relay_unreachable", wire.Trouble.TOKENS: "relay_tokens"}  # once it does not pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,7 @@ def judge(weather: Weather) -> Reason | None:
     patient = weather.failures <= PATIENCE_FAILURES or time.monotonic() - weather.failing_since < PATIENCE_SECONDS
     if patient:
         return None
-    unreachable = error.trouble is wire.Trouble.UNREACHABLE
-    return Reason("relay_unreachable" if unreachable else "relay_broken", {"text": text})
+    return Reason(_LASTING.get(error.trouble, "relay_broken"), {"text": text})
 
 
 def refusals_believed(delivery_id: int) -> bool:

@@ -66,7 +66,11 @@ def try_out(relay_id: int) -> str:
         trial = Trial(works=False, trouble="login", text=str(problem.message), conversation=())
     if trial.works:
         relays.works(relay)
-    words = (trouble_words(trial.trouble), advice(trial.trouble)) if not trial.works else ("", "")
+    words = (
+        (trouble_words(trial.trouble), advice(trial.trouble, by_token=relay.grant is not None))
+        if not trial.works
+        else ("", "")
+    )
     return render_template("sending/relay_trial.html", relay=relay, trial=trial, words=words)
 
 
