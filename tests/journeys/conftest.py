@@ -27,7 +27,7 @@ ADDRESSES = {
     "reviewer": "sanne.visser@fjellheim.example",
     "manager": "erik.dahl@fjellheim.example",
 }
-PATIENCE = 30_000  # milliseconds a browser waits for a fact on a busy machine
+PATIENCE = 60_000  # milliseconds a browser waits for a fact on a busy machine
 
 expect.set_options(timeout=PATIENCE)
 
@@ -56,7 +56,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(fact: Callable[[], Any], *, seconds: float = 60, what: str = "") -> Any:
+def wait_for(fact: Callable[[], Any], *, seconds: float = 180, what: str = "") -> Any:
     """Wait until `fact` returns something true, and return it."""
     end = time.monotonic() + seconds
     while True:
@@ -92,7 +92,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     try:
         wait_for(
             lambda: process.poll() is not None or set(found.health().values()) == {"ok"},
-            seconds=180,
+            seconds=300,
             what="the product is up",
         )
         assert process.poll() is None, (var.parent / "output.txt").read_text()

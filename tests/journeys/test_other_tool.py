@@ -22,7 +22,7 @@ def import_file(page: Page) -> dict[str, int]:
     page.get_by_label("Newsletter", exact=True).check()
     page.get_by_label("How they have agreed").fill("Their consent in the other tool")
     page.get_by_role("button", name="Start import").first.click()
-    expect(page.get_by_role("heading", name="Result")).to_be_visible(timeout=120_000)
+    expect(page.get_by_role("heading", name="Result")).to_be_visible(timeout=600_000)
     found = {name: figure(page, label) for name, label in LABELS.items()}
     assert found["rows"] == ROWS
     assert found["rows"] == sum(value for name, value in found.items() if name != "rows")
@@ -69,8 +69,8 @@ def test_the_export_of_another_tool_goes_through_to_live_figures(open_browser):
     send_now(page, here, expected=deliver)
 
     page.goto(here)
-    expect(page.get_by_text("Finished", exact=True).first).to_be_visible(timeout=240_000)
-    wait_for(lambda: figure(page, "Opens") > 0, what="recipients open", seconds=60)
+    expect(page.get_by_text("Finished", exact=True).first).to_be_visible(timeout=600_000)
+    wait_for(lambda: figure(page, "Opens") > 0, what="recipients open")
     ends = ("Sent", "Failed", "Unconfirmed")
     wait_for(lambda: sum(figure(page, end) for end in ends) == deliver, what="everybody is accounted for")
     assert figure(page, "Waiting") == figure(page, "Cancelled") == figure(page, "Unconfirmed") == 0

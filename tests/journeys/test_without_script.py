@@ -48,5 +48,5 @@ def test_a_delivery_is_written_prepared_and_sent_without_javascript(open_browser
         page.goto(here)
         return "Finished" in page.locator(".page-head").inner_text()
 
-    wait_for(finished, seconds=150, what="it is sent")
+    wait_for(finished, seconds=600, what="it is sent")
     expect(page.get_by_text("In balance")).to_be_visible()
