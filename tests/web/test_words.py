@@ -3,6 +3,7 @@
 import pytest
 
 from webapp.audience import progress_views
+from webapp.deliveries import reasons
 from webapp.deliveries.models import Event, PreparationLog
 from webapp.deliveries.preparation_words import line_words
 from webapp.sending import events
@@ -22,6 +23,14 @@ def test_a_number_takes_the_form_of_its_language(app, language, none, one, two):
     with app.test_request_context(), speaking(language):
         for count, expected in enumerate((none, one, two)):
             assert expected in events.words(Event(code="stopped", params={"count": count}))
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"), [("en", "0.30 %"), ("nb", "0,30 %"), ("sv", "0,30 %"), ("nl", "0,30 %")]
+)
+def test_a_share_in_a_reason_has_the_decimal_mark_of_the_language(app, language, expected):
+    with app.test_request_context(), speaking(language):
+        assert expected in reasons.words("complaints", {"percent": "0.30", "limit": "0.1"}).replace("\xa0", " ")
 
 
 def test_what_undoing_one_row_came_to_is_said_of_one(app):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from webapp.words import LazyString, _l, format_decimal
+from webapp.words import LazyString, _l, written
 
 REASONS: dict[str, LazyString] = {
     # back in Draft
@@ -94,7 +94,7 @@ def words(reason: str | None, params: Mapping[str, Any] | None = None) -> str:
     found = REASONS.get(reason)
     if found is None:
         return reason
-    shown = {name: format_decimal(value) if isinstance(value, int) else value for name, value in (params or {}).items()}
+    shown = {name: written(value) for name, value in (params or {}).items()}
     try:
         return str(found) % shown
     except (KeyError, ValueError):

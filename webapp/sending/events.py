@@ -8,7 +8,7 @@ from sqlalchemy import select
 from webapp.db import db
 from webapp.deliveries.models import Event
 from webapp.events import announce
-from webapp.words import Counted, LazyString, _l, format_decimal
+from webapp.words import Counted, LazyString, _l, written
 
 #: Code of an event → its words; `params` of the event fill them in.
 WORDS: dict[str, LazyString | Counted] = {
@@ -112,7 +112,7 @@ def words(event: Event) -> str:
     found = WORDS.get(event.code)
     if found is None:
         return event.code
-    shown = {name: format_decimal(value) if isinstance(value, int) else value for name, value in event.params.items()}
+    shown = {name: written(value) for name, value in event.params.items()}
     if isinstance(found, Counted):
         return found.said(event.params["count"], **shown)
     return str(found) % shown
