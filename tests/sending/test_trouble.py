@@ -4,7 +4,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from tests.fixtures import T0
 from tests.mail.certificates import make_certificate
@@ -13,7 +13,7 @@ from tests.mail.servers import ScriptedServer
 from tests.sending.orders import check_balance, delivery_of, has_paused, is_untouched, make_order, statuses
 from webapp.db import db, transaction
 from webapp.deliveries import ledger, reasons
-from webapp.deliveries.models import Event
+from webapp.deliveries.models import Delivery, Event
 from webapp.mail.models import Relay
 from webapp.sending import events, postponed, slowing, troubles, work
 
@@ -76,6 +76,31 @@ def test_a_delivery_over_a_relay_that_is_away_pauses_although_others_wait_for_th
     order = make_order(5, port=closed_port())
     assert go(order, hurried=True) == "trouble"
     assert has_paused(order, "relay_unreachable", 5)
+
+
+def test_a_relay_that_is_changed_or_switched_off_while_it_sends_is_taken_at_its_word_at_once(go, monkeypatch):
+    monkeypatch.setattr("webapp.sending.run.LIMITS_EVERY", 0.0)
+
+    def changed(**values):
+        def once():
+            with transaction():
+                db.session.execute(update(Relay).values(**values))
+            return False
+
+        return once
+
+    with ScriptedServer(good("PIPELINING")) as server:
+        order = make_order(500, port=server.port, per_second=1)
+        assert go(order, leaving=changed(per_second=2)) == "time"
+        assert go(order, leaving=changed(active=False)) == "time"
+        assert statuses(order)["waiting"] > 400
+        assert go(order) == "nothing"
+        assert delivery_of(order).state_reason == "relay_missing"
+        with transaction():
+            db.session.execute(update(Relay).values(active=True, per_second=None))
+            db.session.execute(update(Delivery).values(state="sending"))
+        assert go(order) == "dry"
+    assert statuses(order) == {"sent": 500}
 
 
 def test_a_relay_that_keeps_breaking_off_pauses(go):

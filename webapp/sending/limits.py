@@ -57,6 +57,8 @@ class Limits:
     pacer: Pacer
     domain: str = ""
     exhausted: bool = False  # the relay, or the domain, has had its messages of today
+    outdated: bool = False  # somebody has changed the relay since the run began
+    _terms: tuple[object, ...] = ()
     _table: providers.Table | None = None
     _table_at: datetime | None = None
     _window_since: datetime | None = None
@@ -73,6 +75,9 @@ class Limits:
         relay = db.session.get(Relay, self.relay_id, populate_existing=True)
         if relay is None:
             return []
+        terms = relays.terms_of(relay)
+        self._terms = self._terms or terms
+        self.outdated = terms != self._terms
         self._grant(relay, at=at)
         self._praise(relay)
         if not relay.by_domain:

@@ -60,6 +60,12 @@ def target_of(relay: Relay, *, timeouts: Timeouts | None = None) -> Target:
     )
 
 
+def terms_of(relay: Relay) -> tuple[object, ...]:
+    """Return what a run goes by from its beginning to its end: if any of it is changed, the next one begins at once."""
+    way = (relay.active, relay.host, relay.port, relay.tls, relay.username, relay.password)
+    return (*way, relay.max_connections, relay.per_second, relay.by_domain)
+
+
 def password_of(relay: Relay) -> str:
     """Return the password; raise Conflict if SECRET_KEY is not the one it was kept with."""
     return "" if relay.grant else vault.unlocked(relay.password)

@@ -161,7 +161,7 @@ class Run:
         return "" if self._stock.open else dried_up
 
     def _is_time(self, elapsed: float) -> bool:
-        if not self._seated:
+        if self._limits.outdated or not self._seated:
             return True
         now = time.monotonic()
         if now - self._asked_at < 1.0:
