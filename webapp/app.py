@@ -58,6 +58,7 @@ from webapp.insight import views as insight
 from webapp.insight import wall_views as wall
 from webapp.local import views as mailbox
 from webapp.sending import domain_views, grant_views, limit_views
+from webapp.sending import erasure as sending_erasure
 from webapp.sending import views as relays
 from webapp.settings import Settings, use
 from webapp.tracking import conditions
@@ -92,8 +93,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     login.init_app(app, sessions)
     security.init_app(app)  # after login: who was signed out meanwhile is asked to sign in, not told of a token
     history.provide(received)
-    erasure.also(tracking_erasure.forget)
-    erasure.also(feedback_erasure.forget)
+    for forget in (tracking_erasure.forget, feedback_erasure.forget, sending_erasure.forget):
+        erasure.also(forget)
     joining.also(tracking_joining.bring)
     attributes.used_in(attribute_use.deliveries)
     for features in (segment_kinds, segments, conditions):

@@ -17,6 +17,7 @@ from webapp.deliveries import preparation, preparation_run
 from webapp.deliveries.models import Message
 from webapp.errors import Invalid
 from webapp.mail.models import Relay
+from webapp.sending import events, slowing
 from webapp.tracking import ingest
 from webapp.tracking.hits import Raw
 from webapp.tracking.models import Hit, Reaction
@@ -32,13 +33,20 @@ def reader(make_delivery, user):
     """Somebody who got a delivery, opened it, has a tag and a consent; a refused row of a file names them, too."""
     delivery = make_delivery(size=3)
     with transaction():
-        db.session.add(Relay(name="Relay", host="relay.example", port=25, is_default=True, created_at=T0))
+        relay = Relay(name="Relay", host="relay.example", port=25, is_default=True, created_at=T0)
+        db.session.add(relay)
         number = preparation.prepare(delivery.id, by=user, at=T0)
     assert preparation_run.run(number, base_url="https://news.example", moment=lambda: T0) == "done"
     with transaction():
         found = db.session.scalars(select(Contact).order_by(Contact.id)).first()
         message = db.session.scalars(select(Message).where(Message.contact_id == found.id)).one()
         message.detail = f"550 5.1.1 <{found.email}> unknown"
+        said = {"text": f"550 5.7.1 <{found.email.upper()}> refused", "count": 25}
+        events.note(delivery.id, at=T0, code="refusals", level="error", **said)
+        delivery.state_params = said
+        relay.trouble_text = said["text"]
+        db.session.flush()
+        slowing.slow(relay.id, domain="n.example", limit=None, said=f"421 not so fast with {found.email}", at=T0)
         same = {"delivery_id": message.delivery_id, "seq": message.seq}
         db.session.add(Reaction(**same, contact_id=found.id, opened_human_at=T0, opened_at=T0))
         hit = {"kind": "open", "at": T0, "verdict": "human", "agent": "Mail 1", "address": "192.0.2.7"}

@@ -1,13 +1,13 @@
 """Claiming and recording as such: what is written, what is left out at the last moment, and what is not written twice."""
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from tests.fixtures import T0
 from tests.sending.orders import check_balance, make_order, statuses
 from webapp import ids
-from webapp.audience import quarantine
-from webapp.audience.models import Contact, Suppression
+from webapp.audience import erasure, quarantine
+from webapp.audience.models import Contact, Quarantine, Suppression
 from webapp.db import db, transaction
 from webapp.deliveries import preparation_freeze
 from webapp.deliveries.states import Outcome
@@ -77,6 +77,29 @@ def test_a_batch_that_is_written_again_changes_nothing(database):
     assert write(order, claim, [sent(row) for row in claim.rows if row.seq >= 6]) == 3
     assert check_balance(order).sent == 12
     assert all(attempts == 1 for _seq, _status, attempts, _code, _detail in rows(order))
+
+
+def test_an_answer_that_comes_after_a_person_was_erased_does_not_name_them_again(database, make_user):
+    order = make_order(4, chunk=6)
+    claim, user = take(order), make_user("Marketer", email="eraser@example.org")
+    for row in claim.rows[:3]:
+        with transaction():
+            person = db.session.scalars(select(Contact).where(Contact.email == row.email)).one()
+            erasure.erase(person, by=user, at=T0)
+    outcome = {0: Outcome.FAILED, 1: Outcome.FAILED, 2: Outcome.RETRYING, 3: Outcome.FAILED}
+    kinds = {0: Kind.HARD, 1: Kind.SOFT, 2: Kind.SOFT, 3: Kind.SOFT}
+    write(
+        order,
+        claim,
+        [
+            sent(row, outcome=outcome[row.seq], code=450, detail=f"<{row.email}> no", kind=kinds[row.seq])
+            for row in claim.rows
+        ],
+    )
+    assert [detail for *_others, detail in rows(order)] == [None, None, None, "<p3@example.com> no"]
+    assert {one.cause for one in db.session.scalars(select(Suppression))} == {"erased"}
+    assert db.session.scalars(select(Quarantine.email_norm)).all() == ["p3@example.com"]
+    check_balance(order)
 
 
 def test_nobody_writes_with_a_token_that_is_not_that_of_the_claim(database):

@@ -30,13 +30,13 @@ def follow(
 
 
 def _keys(order: Order, seqs: Iterable[int]) -> dict[int, str]:
-    """Return the addresses of messages as they are compared."""
+    """Return the addresses of messages as they are compared; of who was erased meanwhile there is none."""
     rows = db.session.execute(
         text(f"""
             SELECT m.seq, coalesce(c.email_norm, lower(m.email)) AS key
             FROM {partitions.name("message", order.preparation_id)} m
             LEFT JOIN contact c ON c.id = m.contact_id AND lower(c.email) = lower(m.email)
-            WHERE m.delivery_id = :delivery AND m.seq = ANY(:seqs) ORDER BY key
+            WHERE m.delivery_id = :delivery AND m.seq = ANY(:seqs) AND m.email <> '' ORDER BY key
         """),
         {"delivery": order.delivery_id, "seqs": list(seqs)},
     )

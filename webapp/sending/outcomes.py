@@ -157,7 +157,8 @@ def _write_each(order: Order, results: Sequence[Result], *, at: datetime) -> set
     written = db.session.scalars(
         text(f"""
             UPDATE {table} AS m
-            SET status = r.status, attempts = m.attempts + 1, code = nullif(r.code, 0), at = :at, detail = nullif(r.detail, '')
+            SET status = r.status, attempts = m.attempts + 1, code = nullif(r.code, 0), at = :at,
+                detail = CASE WHEN m.email <> '' THEN nullif(r.detail, '') END
             FROM unnest(
                 CAST(:seqs AS int[]), CAST(:attempts AS smallint[]), CAST(:statuses AS smallint[]),
                 CAST(:codes AS smallint[]), CAST(:details AS text[])
