@@ -121,7 +121,7 @@ def claim(order: Order, *, token: UUID, worker: str, limit: int, at: datetime, s
     """Take up to `limit` chunks that are due; None if there are none. Late exclusions are recorded at once.
 
     But for the first, a chunk is taken only for each `spread` messages that wait: so whoever shares a delivery comes to its
-    end with the others, and not with a claim of a second while they have nothing.
+    end with the others, and does not hold on to messages while they have none.
     """
     found = db.session.execute(
         _CLAIM,

@@ -41,7 +41,7 @@ FILL_PAUSE = 0.25
 RENEW_EVERY = 6.0
 _TICK = 0.03
 #: What is at hand lasts about this long; what one claim takes, at most.
-_AT_HAND_SECONDS = 1.0
+_AT_HAND_SECONDS = 0.5
 _MOST_CLAIMED = 5000
 _FIRST_RATE = 500.0  # messages a second, as long as it is not known
 _LONGEST_ANSWER = 200.0
