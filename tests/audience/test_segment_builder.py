@@ -1,5 +1,7 @@
 """The builder of segments: what it offers for each condition, and where counting and asking end."""
 
+from datetime import timedelta
+
 import pytest
 from lxml import html
 from sqlalchemy import String, func, select
@@ -90,3 +92,27 @@ def test_segments_that_ask_each_other_often_do_not_come_to_endless_conditions(us
 def test_after_something_was_added_or_removed_the_keyboard_is_where_the_person_goes_on(as_role, shape, asked, near):
     page = html.fromstring(as_role("Marketer").post("/segments/new", data={**shape, "act": asked}).text)
     assert page.xpath("//*[@autofocus]/@name") == [near]
+
+
+def test_nobody_overwrites_unseen_what_a_colleague_saved_in_a_segment(user, as_role, make_user):
+    segment = make("Norway", every(cond("field", "country", "is", "NO")), user)
+    client, href = as_role("Marketer"), f"/segments/{segment.id}/edit"
+    colleague = make_user("Marketer", name="Ingrid", email="ingrid@example.com")
+    form = {"name": "Mine", "node": ["0", "0.0"], "0:join": "all", "0.0:about": "field:country", "0.0:op": "is"}
+    mine = {**form, "0.0:value": "DK", "seen": html.fromstring(client.get(href).text).xpath("//*[@id='seen']/@value")}
+    with transaction():
+        theirs = every(cond("field", "country", "is", "SE"))
+        segments.change(segment, name="Sweden", description="", tree=theirs, by=colleague, at=T0 + timedelta(hours=1))
+    shaped = html.fromstring(client.post(href, data={**mine, "act": "look"}).text)
+    answer = client.post(href, data={**mine, "seen": shaped.xpath("//*[@id='seen']/@value")})
+    page = html.fromstring(answer.text)
+    assert answer.status_code == 422
+    assert "Ingrid saved changes here meanwhile" in answer.text
+    assert page.xpath(f"//a[@href='/segments/{segment.id}'][@target='_blank']")
+    assert page.xpath("//*[@name='0.0:value']/@value") == ["DK"]
+    db.session.expire_all()
+    assert (segment.name, segment.tree) == ("Sweden", theirs)
+    again = client.post(href, data={**mine, "seen": page.xpath("//*[@id='seen']/@value")})
+    assert again.status_code == 303
+    db.session.expire_all()
+    assert segment.name == "Mine"

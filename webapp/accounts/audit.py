@@ -189,6 +189,12 @@ def entries(wanted: Wanted, *, limit: int, offset: int = 0) -> Sequence[AuditEnt
     return db.session.scalars(query.limit(limit).offset(offset)).all()
 
 
+def last_of(action: str, *, object_type: str, object_id: int) -> AuditEntry | None:
+    """Return the newest entry of an action on one object."""
+    same = (AuditEntry.action == action, AuditEntry.object_type == object_type, AuditEntry.object_id == object_id)
+    return db.session.scalars(select(AuditEntry).where(*same).order_by(AuditEntry.id.desc()).limit(1)).one_or_none()
+
+
 def count(wanted: Wanted) -> int:
     """Return how many entries are asked for."""
     return db.session.scalar(_only(select(func.count()).select_from(AuditEntry), wanted)) or 0

@@ -1,6 +1,6 @@
 """Forms of the audience."""
 
-from wtforms import BooleanField, DateField, FileField, RadioField, SelectField, TextAreaField
+from wtforms import BooleanField, DateField, FileField, HiddenField, RadioField, SelectField, TextAreaField
 from wtforms.validators import DataRequired, Length
 
 from webapp.audience.attribute_values import KINDS
@@ -25,6 +25,8 @@ class ListForm(Form):
 
 class SegmentForm(ListForm):
     """The name and description of a segment; its tree is read by webapp/audience/segment_views."""
+
+    seen = HiddenField()  # when what the form began from was saved
 
 
 class TopicForm(Form):

@@ -88,12 +88,13 @@ def delete(segment_id: int) -> Response | str:
 
 
 def _build(found: Segment | None) -> Response | str:
-    form = SegmentForm(obj=found)
+    form = SegmentForm(obj=found, seen=found.updated_at.isoformat() if found else "")
     if request.method == "GET":
         tree = found.tree if found else {"join": "all", "of": []}
         return render_template("audience/segment_edit.html", **builder_of(form, found, tree))
     tree = tree_of_form()
     problems: dict[str, str] = {}
+    overtaken = False
     act, _colon, path = request.form.get("act", "save").partition(":")
     if act != "save":
         near = _reshape(tree, act, path)
@@ -103,18 +104,21 @@ def _build(found: Segment | None) -> Response | str:
         checked(tree, by=person(), problems=problems)
         if sound:
             values = {"name": form.name.data or "", "description": form.description.data or "", "tree": tree}
-            saved = _save(found, values)
+            saved = _save(found, values, seen=form.seen.data)
             flash(gettext("Saved."), "ok")
             return go(url_for("segments.segment", segment_id=saved.id))
     except Invalid as problem:
         form.add_problem(problem)
-    return shown_again("audience/segment_edit.html", **builder_of(form, found, tree, problems=problems))
+        if found and isinstance(problem, segments.OvertakenError):
+            form.seen.data, overtaken = found.updated_at.isoformat(), True
+    shown = builder_of(form, found, tree, problems=problems, overtaken=overtaken)
+    return shown_again("audience/segment_edit.html", **shown)
 
 
-def _save(found: Segment | None, values: dict[str, Any]) -> Segment:
+def _save(found: Segment | None, values: dict[str, Any], *, seen: str | None) -> Segment:
     if found is None:
         return segments.create(values.pop("name"), **values, by=person(), at=clock.now())
-    segments.change(found, **values, by=person(), at=clock.now())
+    segments.change(found, **values, seen=seen, by=person(), at=clock.now())
     return found
 
 
@@ -127,6 +131,7 @@ def builder_of(form: SegmentForm, found: Segment | None, tree: Node, **more: Any
         "problems": {},
         "deepest": DEEPEST,
         "near": "",
+        "overtaken": False,
         **words_of(),
     }
     exact = request.form.get("act") == "look"

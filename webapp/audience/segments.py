@@ -23,6 +23,10 @@ MOST_CONDITIONS = 500
 PATIENCE = 20  # seconds
 
 
+class OvertakenError(Invalid):
+    """Somebody else saved the segment after whoever saves it now had read it."""
+
+
 @dataclass(frozen=True)
 class Look:
     """How many fit, and some of them.
@@ -62,13 +66,32 @@ def create(name: str, *, description: str, tree: Any, by: User, at: datetime) ->
     return found
 
 
-def change(found: Segment, *, name: str, description: str, tree: Any, by: User, at: datetime) -> None:
-    """Write what is asked; a segment that would ask itself, by way of others too, is refused."""
+def change(
+    found: Segment, *, name: str, description: str, tree: Any, by: User, at: datetime, seen: str | None = None
+) -> None:
+    """Write what is asked; a segment that would ask itself, by way of others too, is refused.
+
+    `seen`: its `updated_at` when `by` read it, in ISO 8601. Raises OvertakenError if somebody else has saved it since.
+    """
     _check_name(name, but=found.id)
-    db.session.execute(select(Segment.id).order_by(Segment.id).with_for_update())  # two changes could close a circle
+    locked = select(Segment).order_by(Segment.id).with_for_update()  # all of them: two changes could close a circle
+    if found not in db.session.scalars(locked.execution_options(populate_existing=True)).all():
+        raise NotFound(_l("This segment does not exist, or it was deleted."))
+    if seen and seen != found.updated_at.isoformat():
+        _refuse_if_overtaken(found, by=by)
     sound = _sound(tree, but=found.id, by=by)
     found.name, found.description, found.tree, found.updated_at = name, description, sound, at
     audit.record("segment-changed", by=by, at=at, object_type="segment", object_id=found.id, name=name)
+
+
+def _refuse_if_overtaken(found: Segment, *, by: User) -> None:
+    last = audit.last_of("segment-changed", object_type="segment", object_id=found.id)
+    if last is None or last.user_id != by.id:
+        who = last.user_name if last and last.user_name else _l("Somebody else")
+        message = _l(
+            "%(who)s saved changes here meanwhile. What you typed is kept: save again to replace theirs.", who=who
+        )
+        raise OvertakenError(message)
 
 
 def remove(found: Segment, *, by: User, at: datetime) -> None:
