@@ -1,5 +1,6 @@
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 
 from tests.fixtures import T0
@@ -88,8 +89,15 @@ def test_a_delivery_that_quiet_hours_keep_back_counts_them_into_the_time_left(as
     assert "done at about" in page
 
 
-def test_a_pause_says_what_to_do(as_role, make_sent):
-    delivery = make_sent(state="paused", state_reason="relay_login", state_params={"text": "535"})
+@pytest.mark.parametrize(
+    ("more", "todo"),
+    [
+        ({}, "enter user name and password of the relay again"),
+        ({"by_token": 1}, "enter anew what the provider gave"),
+    ],
+)
+def test_a_pause_says_what_to_do(as_role, make_sent, more, todo):
+    delivery = make_sent(state="paused", state_reason="relay_login", state_params={"text": "535", **more})
     page = words(as_role("Manager").get(f"/deliveries/{delivery.id}"))
     assert "The relay refuses the login" in page
-    assert "enter user name and password of the relay again" in page
+    assert todo in page

@@ -13,7 +13,7 @@ from webapp.audience.models import Suppression
 from webapp.db import db, transaction
 from webapp.deliveries.models import Delivery, Event
 from webapp.deliveries.states import State
-from webapp.sending import rescue, work
+from webapp.sending import rescue, vault, work
 from webapp.sending.loop import Loop
 from webapp.sending.rescue import Watch
 from webapp.sending.run import Run, Terms
@@ -218,6 +218,16 @@ def test_a_refused_login_pauses_at_once(go):
         assert go(order) == "trouble"
     assert state_of(order).state_reason == "relay_login"
     assert statuses(order) == {"waiting": 15}
+
+
+def test_a_pause_for_a_refused_login_tells_a_relay_that_is_signed_in_to_with_tokens(go):
+    secrets = vault.locked('{"client_secret": "", "refresh_token": "x"}')
+    grant = {"token_url": "ftp://provider.example", "client_id": "client", "scope": ""}  # refused without asking
+    with ScriptedServer(good("AUTH XOAUTH2")) as server:
+        order = make_order(15, port=server.port, username="ann", password=secrets, grant=grant)
+        assert go(order) == "trouble"
+    assert state_of(order).state_reason == "relay_login"
+    assert state_of(order).state_params["by_token"] == 1
 
 
 def test_refusals_in_a_row_pause(go):

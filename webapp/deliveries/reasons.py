@@ -66,6 +66,9 @@ PAUSE_ADVICE: dict[str, LazyString] = {
     "relay_unreachable": _l("Ask an administrator to try the relay out (Settings, Relays). Resume when it answers."),
     "relay_tokens": _l("Ask an administrator to try the relay out (Settings, Relays). Resume when it answers."),
     "relay_login": _l("Ask an administrator to enter user name and password of the relay again. Then resume."),
+    "relay_login_by_token": _l(
+        "Ask an administrator to enter anew what the provider gave (Settings, Relays: Change, then Sign in by OAuth 2). Then resume."
+    ),
     "relay_certificate": _l(
         "Ask an administrator: the relay must be written as its certificate names it. Then resume."
     ),
@@ -82,8 +85,10 @@ PAUSE_ADVICE: dict[str, LazyString] = {
 }
 
 
-def pause_advice(reason: str | None) -> str:
+def pause_advice(reason: str | None, params: Mapping[str, Any] | None = None) -> str:
     """Say what to do about a delivery that paused by itself, or nothing."""
+    if reason == "relay_login" and params and params.get("by_token"):
+        reason = "relay_login_by_token"
     return str(PAUSE_ADVICE[reason]) if reason in PAUSE_ADVICE else ""
 
 

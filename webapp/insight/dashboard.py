@@ -61,7 +61,7 @@ class Dashboard:
     @property
     def advice(self) -> str:
         """What to do about a delivery that paused by itself, or nothing."""
-        return reasons.pause_advice(self.delivery.state_reason)
+        return reasons.pause_advice(self.delivery.state_reason, self.delivery.state_params)
 
     @property
     def waits_until(self) -> datetime | None:

@@ -181,7 +181,7 @@ class Run:
         with transaction():
             if work.fail_over(delivery_id, relay_id=relay_id, code=reason.code, text=words, at=at):
                 return "switched"
-            work.pause(delivery_id, code=reason.code, at=at, **reason.params)
+            work.pause(delivery_id, code=reason.code, relay_id=relay_id, at=at, **reason.params)
         return "trouble"
 
     def _must_end(self) -> str:

@@ -130,7 +130,8 @@ def _made(delivery: Delivery, preparation: Preparation, relay: Relay, *, at: dat
         )
         return maker, relays.target_of(relay)
     except (ValueError, TemplateProblem, Conflict) as error:
-        pause(delivery.id, code="content" if not isinstance(error, Conflict) else "relay_login", at=at, text=str(error))
+        code = "relay_login" if isinstance(error, Conflict) else "content"
+        pause(delivery.id, code=code, relay_id=relay.id, at=at, text=str(error))
         return None
 
 
@@ -242,8 +243,11 @@ def _spent(delivery: Delivery, *, relay_id: int, domain: str, at: datetime) -> S
     return db.session.get(Relay, relay_id)
 
 
-def pause(delivery_id: int, *, code: str, at: datetime, **params: str | int) -> bool:
+def pause(delivery_id: int, *, code: str, at: datetime, relay_id: int | None = None, **params: str | int) -> bool:
     """Pause for a trouble, with its reason in words; False if the delivery was not being sent any more."""
+    relay = db.session.get(Relay, relay_id) if relay_id and code == "relay_login" else None
+    if relay is not None and relay.grant is not None:
+        params["by_token"] = 1  # else the advice would ask for a password that this relay does not have
     if code == "refusals":
         params["sent"] = ledger.read(delivery_id).sent
     try:
