@@ -140,6 +140,14 @@ def test_every_broken_address_has_a_reason_in_words():
         assert addresses.check(text).reason in addresses.REASONS
 
 
+def test_a_text_that_is_no_address_lacks_the_at_sign_whatever_else_is_in_it():
+    found = {
+        text: addresses.check(text).reason
+        for text in ("ikke en adresse", "Oslo, Norge", "ola nordmann@x.no", "a,b@x.no")
+    }
+    assert list(found.values()) == ["no_at", "no_at", "space", "comma"]
+
+
 def test_a_cell_our_own_export_made_safe_comes_back_as_it_was():
     assert [clean(cell) for cell in ["'=1+1", "'+47 123", " Ola\u200b  Nordmann\n", "'s-Gravenhage"]] == [
         "=1+1",

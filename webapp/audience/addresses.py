@@ -114,9 +114,9 @@ def _plain_reason(text: str) -> str | None:
     """Return a reason that is seen at once."""
     local, at, domain = text.rpartition("@")
     tests = (
+        ("no_at", not at),  # first: a text without it is no address with a mistake in it
         ("comma", "," in text or ";" in text),
         ("space", _SPACE.search(text)),
-        ("no_at", not at),
         ("many_at", "@" in local),
         ("no_local", not local),
         ("no_domain", not domain),
