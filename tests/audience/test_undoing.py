@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from tests.fixtures import T0
-from webapp.audience import erased, erasure, importing, imports, merging, undoing, uploads
+from webapp.audience import attribute_names, erased, erasure, importing, imports, merging, undoing, uploads
 from webapp.audience.merging import Wishes
 from webapp.audience.models import (
     Attribute,
@@ -22,6 +22,7 @@ from webapp.audience.models import (
     ImportBefore,
     ImportPart,
     ListMember,
+    Segment,
     Subscription,
     Suppression,
     Tag,
@@ -280,3 +281,16 @@ def test_an_import_is_undone_on_its_page_after_a_question(take, as_role):
     assert client.post(f"/imports/{found.id}/undo").status_code == 303
     db.session.expire_all()
     assert imports.get(found.id).status == "undoing"
+
+
+def test_names_of_attributes_that_only_an_undone_import_brought_go_unless_they_are_used(take, marketer, make_delivery):
+    take("email,by\nola@x.no,Oslo\n", at=T0 - timedelta(days=1))
+    found = take("email,by,byy,tier,sko,hatt\nola@x.no,Moss,a,b,42,L\nnew@x.no,Bergen,c,d,43,M\n")
+    make_delivery(subject="{{ sko }}")
+    with transaction():
+        asked = {"join": "all", "of": [{"kind": "attribute", "subject": "tier", "op": "is", "value": "b"}]}
+        db.session.add(Segment(name="Asks", tree=asked, created_at=LATER, updated_at=LATER))
+        db.session.add(Contact(email="hand@x.no", email_norm="hand@x.no", attributes={"hatt": "S"}))
+    assert set(attribute_names.all_names()) == {"by", "byy", "tier", "sko", "hatt"}
+    undo(found, marketer)
+    assert set(attribute_names.all_names()) == {"by", "tier", "sko", "hatt"}

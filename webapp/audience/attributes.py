@@ -134,6 +134,13 @@ def forget_some(name: str, *, after: int) -> int | None:
     return int(last)
 
 
+def forget_unused(names: Iterable[str]) -> None:
+    """Forget those of these names that no contact has any more and that nothing uses."""
+    asked = set(names)
+    unused = [name for name in sorted(asked - attribute_names.held(asked)) if not uses(name)]
+    attribute_names.drop(unused)
+
+
 def read(typed: Iterable[tuple[str, str]], *, known: Mapping[str, Attribute]) -> dict[str, Value]:
     """Make attributes of what was typed as names and values: by their types where they are defined, else text."""
     found: dict[str, Value] = {}

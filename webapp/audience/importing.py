@@ -215,4 +215,5 @@ def _result(counts: Mapping[str, Any], merged: Merged) -> dict[str, Any]:
     result |= {"rows": counts["rows"], "bytes": counts["bytes"], "rejected": counts["rejected"] + len(merged.rejects)}
     if result["rows"] != result["rejected"] + sum(result[name] for name in PARTS):
         raise ArithmeticError(f"The import does not add up: {result}")
-    return result | ({"tag_ids": merged.tag_ids} if merged.tag_ids else {})
+    told = {"tag_ids": merged.tag_ids, "new_names": merged.new_names}
+    return result | {name: ids for name, ids in told.items() if ids}

@@ -64,6 +64,7 @@ class Merged:
     listed: int = 0
     tagged: int = 0
     tag_ids: list[int] = field(default_factory=list)  # those that stood in the file
+    new_names: list[str] = field(default_factory=list)  # of attributes that no contact had before
     subscribed: int = 0
     consents: int = 0
     unsubscribed: int = 0
@@ -117,7 +118,7 @@ def merge(
     if wishes.lists or wishes.tags or wishes.topics or "tags" in fields:
         enlisting.gather(staging, key=wishes.key, import_id=import_id, after=before)
         _enlist(found, fields, wishes, import_id=import_id, by_id=by_id, at=at)
-    attribute_names.keep([*keys, *(_named(staging) if "json" in fields else ())])
+    found.new_names = attribute_names.keep([*keys, *(_named(staging) if "json" in fields else ())])
     return found
 
 

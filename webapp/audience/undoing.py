@@ -7,7 +7,7 @@ from sqlalchemy import delete, exists, func, select, text
 
 from webapp.accounts import audit
 from webapp.accounts.models import User
-from webapp.audience import blocklist, enlisting, history, imports
+from webapp.audience import attributes, blocklist, enlisting, history, imports
 from webapp.audience.merging import BEFORE, LOCK, MEMORY
 from webapp.audience.models import Consent, Contact, ContactTag, Import, ImportBefore, ListMember, Subscription
 from webapp.db import db
@@ -59,6 +59,7 @@ def _take_back(found: Import) -> dict[str, int]:
     _run(f"SET LOCAL work_mem = '{MEMORY}'")
     told = _leave(found) | {"restored": _restore(found), "unblocked": blocklist.undo(found.id)}
     told["removed"] = _remove(found)
+    attributes.forget_unused(found.counts.get("new_names", []))
     forget(found.id)
     return told
 
