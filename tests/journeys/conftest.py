@@ -148,6 +148,8 @@ def open_browser(browser: Browser, product: Product) -> Iterator[Callable[..., P
 
 
 def is_refusal(text: str) -> bool:
+    if '"img-src data:"' in text:
+        return False  # a caught mail is shown without its pictures: that is what its policy is for
     return "Content Security Policy" in text or "Uncaught" in text
 
 
