@@ -154,6 +154,20 @@ def test_a_machine_that_comes_back_late_is_heard_after_all(claimed, scheduler, o
     check_balance(order)
 
 
+def test_a_machine_that_comes_back_is_heard_however_long_ago_the_delivery_began(
+    claimed, scheduler, own_worker, far, near
+):
+    """One that is warmed up goes out over weeks; what the claim held was to be sent when it was lost."""
+    order, token, end = claimed
+    with transaction():
+        db.session.get(Delivery, order.delivery_id).started_at = T0 - timedelta(days=20)
+    die(far, token)
+    give_up(scheduler, near, end=end)
+    assert come_back(own_worker, far, end=end) == 1
+    assert statuses(order) == {"waiting": 28, "unconfirmed": 1, "sent": 1}
+    check_balance(order)
+
+
 def test_what_a_person_has_decided_meanwhile_stays(claimed, scheduler, own_worker, far, near, make_user):
     order, token, end = claimed
     die(far, token)

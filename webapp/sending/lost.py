@@ -55,7 +55,7 @@ def _reopen(token: UUID, seqs: list[int], *, at: datetime) -> None:
     delivery = db.session.get(Delivery, found.delivery_id, populate_existing=True) if found is not None else None
     if found is None or delivery is None or delivery.preparation_id is None:
         return  # somebody else was faster, or nothing is left of it
-    if (delivery.started_at or at) + timedelta(hours=delivery.validity_hours) < at:
+    if found.at + timedelta(hours=delivery.validity_hours) < at:
         return  # too late to send anything of it without being asked
     kinds = _take_back(delivery, seqs, lost_at=found.at, at=at)
     count = sum(map(len, kinds.values()))
